@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a sample is and where it lives: the slab cache and the reserve on top of
+ * it, how a sample is filled, and the history that it is linked to.
+ */
+
+#include <linux/build_bug.h>
+#include <linux/limits.h>
+#include <linux/math64.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/cputime.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/seqlock.h>
+#include <linux/slab.h>
+#include <linux/version.h>
+
+#include "taskmonitor.h"
+
+/* A cache line, and 64 of them fill a page. */
+#ifdef CONFIG_64BIT
+static_assert(sizeof(struct task_sample) == 64);
+#endif
+
+/* Until 6.5 a cache could not ask for this; see tm_cache_init(). */
+#ifndef SLAB_NO_MERGE
+#define SLAB_NO_MERGE 0
+#endif
+
+/**
+ * tm_cache_init() - create the slab cache and fill the reserve
+ * @tm: the task monitor
+ * @reserve: objects that the mempool keeps preallocated
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOMEM.
+ */
+int tm_cache_init(struct taskmonitor *tm, unsigned int reserve)
+{
+	/*
+	 * A cache that the allocator merges with a like one has no name of its
+	 * own, and its leaks go unseen. One with a region that may be copied to
+	 * user space is never merged: that is the only use of @time here.
+	 */
+	tm->slab = KMEM_CACHE_USERCOPY(task_sample,
+				       SLAB_RECLAIM_ACCOUNT | SLAB_NO_MERGE,
+				       time);
+	if (!tm->slab)
+		return -ENOMEM;
+
+	tm->pool = mempool_create_slab_pool(reserve, tm->slab);
+	if (!tm->pool) {
+		kmem_cache_destroy(tm->slab);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * tm_cache_exit() - free the reserve and destroy the cache
+ * @tm: the task monitor; every sample has been put
+ *
+ * Context: may sleep.
+ */
+void tm_cache_exit(struct taskmonitor *tm)
+{
+	mempool_destroy(tm->pool);
+	kmem_cache_destroy(tm->slab);
+}
+
+/**
+ * tm_sample_alloc() - allocate a sample, not yet filled
+ * @tm: the task monitor
+ * @gfp: GFP_KERNEL where the caller may wait for memory: then the reserve is
+ *	left alone. GFP_NOWAIT elsewhere: the slab, then the reserve.
+ *
+ * mempool_alloc() is never called with direct reclaim: it would not fail but
+ * wait until somebody frees a sample, and nobody has to.
+ *
+ * Context: any lock may be held with GFP_NOWAIT, none of reclaim's otherwise.
+ * Return: the sample with one reference, or NULL.
+ */
+struct task_sample *tm_sample_alloc(struct taskmonitor *tm, gfp_t gfp)
+{
+	struct task_sample *sample;
+
+	if (gfpflags_allow_blocking(gfp))
+		sample = kmem_cache_alloc(tm->slab, gfp);
+	else
+		sample = mempool_alloc(tm->pool, gfp);
+	if (!sample)
+		return NULL;
+
+	INIT_LIST_HEAD(&sample->node);
+	kref_init(&sample->ref);
+	return sample;
+}
+
+/* The object itself goes back in tm_sample_put(), which knows the pool. */
+static void tm_sample_release(struct kref *ref)
+{
+	struct task_sample *sample = container_of(ref, struct task_sample, ref);
+
+	WARN_ON_ONCE(!list_empty(&sample->node));
+}
+
+/**
+ * tm_sample_put() - drop a reference to a sample
+ * @sample: the sample
+ * @tm: the task monitor whose pool it came from
+ *
+ * The release unlinks nothing: who takes a sample off its list holds the locks
+ * for that and drops the list's reference after it. So kref_put_mutex() is not
+ * needed, nor kref_get_unless_zero(): what is in a list has a reference.
+ *
+ * Context: does not sleep and takes no lock of ours.
+ * Return: whether it was the last reference and the object was freed.
+ */
+bool tm_sample_put(struct task_sample *sample, struct taskmonitor *tm)
+{
+	if (!kref_put(&sample->ref, tm_sample_release))
+		return false;
+	mempool_free(sample, tm->pool);
+	return true;
+}
+
+/* Resident pages, as VmRSS in /proc/PID/status counts them. */
+static unsigned long tm_mm_rss(struct mm_struct *mm)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	return get_mm_rss(mm);
+#else
+	/*
+	 * Since f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter")
+	 * in 6.2 get_mm_rss() is off by what the CPUs hold back.
+	 */
+	return percpu_counter_sum_positive(&mm->rss_stat[MM_FILEPAGES]) +
+	       percpu_counter_sum_positive(&mm->rss_stat[MM_ANONPAGES]) +
+	       percpu_counter_sum_positive(&mm->rss_stat[MM_SHMEMPAGES]);
+#endif
+}
+
+static u64 tm_saturate(u64 value, unsigned int bits)
+{
+	return min(value, (1ULL << bits) - 1);
+}
+
+/*
+ * The memory of @task. No reference to the mm is taken, for the last mmput()
+ * runs the whole exit_mmap(): exit and exec replace ->mm under task_lock.
+ */
+static void tm_get_memory(struct task_struct *task, struct task_sample *sample)
+{
+	unsigned long total = 0, stack = 0, data = 0, rss = 0;
+	struct mm_struct *mm;
+
+	task_lock(task);
+	mm = task->mm;
+	if (mm && !(task->flags & PF_KTHREAD)) {
+		total = READ_ONCE(mm->total_vm);
+		stack = READ_ONCE(mm->stack_vm);
+		data = READ_ONCE(mm->data_vm);
+		rss = tm_mm_rss(mm);
+	}
+	task_unlock(task);
+
+	sample->total = tm_saturate(total, TM_TOTAL_BITS);
+	sample->stack = tm_saturate(stack, TM_STACK_BITS);
+	sample->data = tm_saturate(data, TM_DATA_BITS);
+	sample->rss = tm_saturate(rss, TM_RSS_BITS);
+}
+
+/*
+ * task_cputime() is not exported where Debian's configuration makes it a
+ * function. What it adds to these fields, on nohz_full CPUs only, is time
+ * since the last tick: that would move the ratio a little, never the sum.
+ */
+static void tm_add_task_cputime(struct task_struct *task,
+				struct tm_cputime *sum)
+{
+	sum->utime += READ_ONCE(task->utime);
+	sum->stime += READ_ONCE(task->stime);
+	sum->runtime += READ_ONCE(task->se.sum_exec_runtime);
+}
+
+static void tm_sum_group_cputime(struct task_struct *task,
+				 struct tm_cputime *sum)
+{
+	struct signal_struct *signal = task->signal;
+	struct task_struct *thread;
+
+	sum->utime = signal->utime;
+	sum->stime = signal->stime;
+	sum->runtime = signal->sum_sched_runtime;
+	for_each_thread(task, thread)
+		tm_add_task_cputime(thread, sum);
+}
+
+/*
+ * The CPU time of all threads of @task's group, the dead ones included, as
+ * thread_group_cputime() reads it, which is not exported. A thread that exits
+ * moves its time to the group under stats_lock, so nothing is counted twice.
+ */
+static void tm_get_group_cputime(struct task_struct *task,
+				 struct tm_cputime *sum)
+{
+	seqlock_t *lock = &task->signal->stats_lock;
+	unsigned int seq = read_seqbegin(lock);
+	unsigned long flags;
+
+	tm_sum_group_cputime(task, sum);
+	if (!read_seqretry(lock, seq))
+		return;
+
+	/* A thread exited meanwhile. Once is enough: keep them from it. */
+	read_seqlock_excl_irqsave(lock, flags);
+	tm_sum_group_cputime(task, sum);
+	read_sequnlock_excl_irqrestore(lock, flags);
+}
+
+/*
+ * Split the time that ran as the ticks say, as cputime_adjust() in
+ * kernel/sched/cputime.c does it for /proc: neither part ever falls below what
+ * @prev says, and their sum is the time that ran. @prev becomes the result.
+ */
+static void tm_scale_cputime(const struct tm_cputime *now,
+			     struct tm_cputime *prev)
+{
+	u64 utime = now->utime, stime = now->stime, runtime = now->runtime;
+
+	if (prev->utime + prev->stime >= runtime)
+		return;
+
+	if (!stime)
+		stime = 0;
+	else if (!utime)
+		stime = runtime;
+	else
+		/* Architectures that only approximate may exceed the sum. */
+		stime = min(mul_u64_u64_div_u64(stime, runtime, utime + stime),
+			    runtime);
+
+	stime = max(stime, prev->stime);
+	utime = runtime - stime;
+	if (utime < prev->utime) {
+		utime = prev->utime;
+		stime = runtime - utime;
+	}
+	prev->utime = utime;
+	prev->stime = stime;
+}
+
+/*
+ * Fill @sample with what @task, whom @monitor watches, has used up to now.
+ *
+ * Context: RCU read-side critical section, which keeps @task and its signal
+ * struct; round_lock, for the previous figures.
+ */
+static void tm_get_sample(struct task_monitor *monitor,
+			  struct task_struct *task, struct task_sample *sample)
+{
+	struct tm_cputime now = { };
+	unsigned int threads = 1;
+
+	if (monitor->type == PIDTYPE_TGID) {
+		tm_get_group_cputime(task, &now);
+		threads = READ_ONCE(task->signal->nr_threads);
+	} else {
+		tm_add_task_cputime(task, &now);
+	}
+	tm_scale_cputime(&now, &monitor->prev);
+
+	sample->usr = monitor->prev.utime;
+	sample->sys = monitor->prev.stime;
+	sample->threads = tm_saturate(threads, TM_THREADS_BITS);
+	sample->state = task_state_index(task);
+	tm_get_memory(task, sample);
+}
+
+/* Link @sample as the newest; its reference becomes the history's. */
+static void tm_history_add(struct taskmonitor *tm, struct task_monitor *monitor,
+			   struct task_sample *sample)
+{
+	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&monitor->lock);
+
+	list_add_tail(&sample->node, &monitor->samples);
+	monitor->nr_samples++;
+	tm->stats.samples++;
+	tm->stats.taken++;
+}
+
+/**
+ * tm_history_drop() - drop the oldest sample of a history
+ * @tm: the task monitor
+ * @monitor: the monitor whose history it is; it is not empty
+ * @counter: which of @tm's counters says why
+ *
+ * The caller calls tm_order_update() when it is done.
+ *
+ * Context: @tm->lock and @monitor->lock held; does not sleep.
+ * Return: whether the object was freed; a reader may still hold it.
+ */
+bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
+		     u64 *counter)
+{
+	struct task_sample *sample;
+
+	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&monitor->lock);
+
+	sample = list_first_entry(&monitor->samples, struct task_sample, node);
+	list_del_init(&sample->node);
+	monitor->nr_samples--;
+	tm->stats.samples--;
+	(*counter)++;
+	return tm_sample_put(sample, tm);
+}
+
+/**
+ * tm_history_free() - free a history that has been taken off its monitor
+ * @tm: the task monitor
+ * @samples: the samples, which no lock protects any more
+ *
+ * Context: may sleep.
+ */
+void tm_history_free(struct taskmonitor *tm, struct list_head *samples)
+{
+	struct task_sample *sample, *next;
+
+	list_for_each_entry_safe(sample, next, samples, node) {
+		list_del_init(&sample->node);
+		tm_sample_put(sample, tm);
+		cond_resched();
+	}
+}
+
+/*
+ * A sample to fill for @monitor: a new one or, when slab and reserve are both
+ * empty, its own oldest one, which goes through the reserve. That takes more
+ * than one only when readers hold the oldest.
+ */
+static struct task_sample *tm_sample_for(struct taskmonitor *tm,
+					 struct task_monitor *monitor)
+{
+	unsigned long max = READ_ONCE(tm->max_samples);
+	struct task_sample *sample;
+
+	while (max && monitor->nr_samples >= max)
+		tm_history_drop(tm, monitor, &tm->stats.capped);
+
+	for (;;) {
+		sample = tm_sample_alloc(tm, GFP_NOWAIT);
+		if (sample)
+			return sample;
+		if (!monitor->nr_samples) {
+			tm->stats.dropped++;
+			return NULL;
+		}
+		tm_history_drop(tm, monitor, &tm->stats.recycled);
+	}
+}
+
+/**
+ * tm_save_sample() - take a sample of a process and add it to its history
+ * @tm: the task monitor
+ * @monitor: whom to sample
+ * @time: when the round began, in ns of CLOCK_BOOTTIME
+ * @spare: a sample to fill, allocated beforehand, or NULL; the caller keeps it
+ *	when the process is gone
+ *
+ * Notes in @monitor->exited when the process is gone.
+ *
+ * Context: round_lock and @tm->lock held. Never waits for memory.
+ * Return: the sample with a reference of the caller's own, besides the
+ * history's, so that it can be used without a lock; or NULL: the process is
+ * gone, or there was no memory, not even to reuse.
+ */
+struct task_sample *tm_save_sample(struct taskmonitor *tm,
+				   struct task_monitor *monitor, u64 time,
+				   struct task_sample *spare)
+{
+	struct task_sample *sample = NULL;
+	struct task_struct *task;
+
+	lockdep_assert_held(&tm->round_lock);
+	lockdep_assert_held(&tm->lock);
+
+	mutex_lock(&monitor->lock);
+	rcu_read_lock();
+	task = pid_task(monitor->pid, monitor->type);
+	if (!task)
+		monitor->exited = true;
+	else
+		sample = spare ?: tm_sample_for(tm, monitor);
+	if (sample) {
+		tm_get_sample(monitor, task, sample);
+		sample->time = time;
+		tm_history_add(tm, monitor, sample);
+		kref_get(&sample->ref);
+	}
+	rcu_read_unlock();
+	tm_order_update(tm, monitor);
+	mutex_unlock(&monitor->lock);
+	return sample;
+}

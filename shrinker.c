@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Giving back: the order in which samples are evicted, and the shrinker that
+ * evicts them under memory pressure.
+ */
+
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/version.h>
+
+#include "taskmonitor.h"
+
+/*
+ * Reclaim counts our objects but stops at pages, so a sweep with the default
+ * takes nearly all of a history when a few megabytes are wanted. With this it
+ * leaves most, and a sweep that got too little comes again.
+ */
+#define TM_SEEKS (16 * DEFAULT_SEEKS)
+
+/*
+ * A sweep asks for less than this of a small history not at all: the kernel's
+ * default of 128 would spare every history of up to 1000 samples.
+ */
+#define TM_BATCH 8
+
+/*
+ * What the shrinker may take: all but a living process's newest sample, and
+ * all of an exited one's.
+ */
+static unsigned long tm_givable(const struct task_monitor *monitor)
+{
+	if (monitor->exited || !monitor->nr_samples)
+		return monitor->nr_samples;
+	return monitor->nr_samples - 1;
+}
+
+static u64 tm_oldest_time(const struct task_monitor *monitor)
+{
+	return list_first_entry(&monitor->samples, struct task_sample,
+				node)->time;
+}
+
+static bool tm_order_less(struct rb_node *a, const struct rb_node *b)
+{
+	const struct task_monitor *x = rb_entry(a, struct task_monitor, order);
+	const struct task_monitor *y = rb_entry(b, struct task_monitor, order);
+
+	return x->oldest != y->oldest ? x->oldest < y->oldest : x->id < y->id;
+}
+
+/**
+ * tm_order_update() - note that a history has changed
+ * @tm: the task monitor
+ * @monitor: whose history it is
+ *
+ * Keeps the count of what can be given, and @monitor's place in the eviction
+ * order: that is the cost of a sample that is evicted, the logarithm of the
+ * number of monitors, and never a walk over them. A sample that is added to a
+ * history that has something to give changes no place.
+ *
+ * Context: @tm->lock and @monitor->lock held; does not sleep.
+ */
+void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor)
+{
+	unsigned long givable = tm_givable(monitor);
+	u64 oldest = givable ? tm_oldest_time(monitor) : 0;
+
+	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&monitor->lock);
+
+	if (monitor->givable && (!givable || oldest != monitor->oldest)) {
+		rb_erase_cached(&monitor->order, &tm->order);
+		WRITE_ONCE(tm->givable, tm->givable - monitor->givable);
+		monitor->givable = 0;
+	}
+	if (givable && !monitor->givable) {
+		monitor->oldest = oldest;
+		rb_add_cached(&monitor->order, &tm->order, tm_order_less);
+	}
+	WRITE_ONCE(tm->givable, tm->givable + givable - monitor->givable);
+	monitor->givable = givable;
+}
+
+static struct task_monitor *tm_order_first(struct taskmonitor *tm)
+{
+	return rb_entry_safe(rb_first_cached(&tm->order), struct task_monitor,
+			     order);
+}
+
+/* The time up to which nobody else has an older sample than @monitor. */
+static u64 tm_order_limit(struct task_monitor *monitor)
+{
+	struct task_monitor *next = rb_entry_safe(rb_next(&monitor->order),
+						  struct task_monitor, order);
+
+	return next ? next->oldest : U64_MAX;
+}
+
+/*
+ * With the sampler stopped nobody else notices that a process has exited. Seen
+ * here, its last sample can go too.
+ */
+static void tm_check_exit(struct task_monitor *monitor)
+{
+	rcu_read_lock();
+	if (!pid_task(monitor->pid, monitor->type))
+		monitor->exited = true;
+	rcu_read_unlock();
+}
+
+/*
+ * Evict up to @want samples of @monitor, who has the oldest, as long as they
+ * are the oldest of all. Returns how many; adds to @freed those whose memory
+ * was given back.
+ */
+static unsigned long tm_evict(struct taskmonitor *tm,
+			      struct task_monitor *monitor, unsigned long want,
+			      unsigned long *freed)
+{
+	u64 limit = tm_order_limit(monitor);
+	unsigned long evicted = 0;
+
+	lockdep_assert_held(&tm->lock);
+
+	mutex_lock(&monitor->lock);
+	do {
+		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed);
+		evicted++;
+		if (monitor->nr_samples == 1)
+			tm_check_exit(monitor);
+	} while (evicted < want && tm_givable(monitor) &&
+		 tm_oldest_time(monitor) <= limit);
+	tm_order_update(tm, monitor);
+	mutex_unlock(&monitor->lock);
+	return evicted;
+}
+
+/* Lock-free: called for every pass of reclaim, whatever it is after. */
+static unsigned long tm_count(struct taskmonitor *tm)
+{
+	return READ_ONCE(tm->givable) ?: SHRINK_EMPTY;
+}
+
+/*
+ * Waits for the locks: giving up when they are taken would end the pass of
+ * reclaim, and enough of those end in the OOM killer. It cannot deadlock, for
+ * nobody enters direct reclaim with one of them held.
+ */
+static unsigned long tm_scan(struct taskmonitor *tm, struct shrink_control *sc)
+{
+	unsigned long evicted = 0, freed = 0;
+	struct task_monitor *monitor;
+
+	mutex_lock(&tm->lock);
+	while (evicted < sc->nr_to_scan) {
+		monitor = tm_order_first(tm);
+		if (!monitor)
+			break;
+		evicted += tm_evict(tm, monitor, sc->nr_to_scan - evicted,
+				    &freed);
+		tm_monitor_reap(tm, monitor);
+	}
+	mutex_unlock(&tm->lock);
+
+	sc->nr_scanned = evicted;
+	return evicted ? freed : SHRINK_STOP;
+}
+
+/*
+ * Until c42d50aefd17 ("mm: shrinker: add infrastructure for dynamically
+ * allocating shrinker") in 6.7 the shrinker was the caller's own memory, had no
+ * private data, and its registration could fail.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+
+struct tm_shrinker {
+	struct shrinker shrinker;
+	struct taskmonitor *tm;
+};
+
+static struct taskmonitor *tm_of(struct shrinker *shrinker)
+{
+	return container_of(shrinker, struct tm_shrinker, shrinker)->tm;
+}
+
+static struct shrinker *tm_shrinker_alloc(struct taskmonitor *tm)
+{
+	struct tm_shrinker *own = kzalloc(sizeof(*own), GFP_KERNEL);
+
+	if (!own)
+		return NULL;
+	own->tm = tm;
+	return &own->shrinker;
+}
+
+static int tm_shrinker_register(struct shrinker *shrinker)
+{
+	return register_shrinker(shrinker, "taskmonitor");
+}
+
+static void tm_shrinker_free(struct shrinker *shrinker)
+{
+	unregister_shrinker(shrinker);
+	kfree(container_of(shrinker, struct tm_shrinker, shrinker));
+}
+
+#else
+
+static struct taskmonitor *tm_of(struct shrinker *shrinker)
+{
+	return shrinker->private_data;
+}
+
+static struct shrinker *tm_shrinker_alloc(struct taskmonitor *tm)
+{
+	struct shrinker *shrinker = shrinker_alloc(0, "taskmonitor");
+
+	if (shrinker)
+		shrinker->private_data = tm;
+	return shrinker;
+}
+
+static int tm_shrinker_register(struct shrinker *shrinker)
+{
+	shrinker_register(shrinker);
+	return 0;
+}
+
+static void tm_shrinker_free(struct shrinker *shrinker)
+{
+	shrinker_free(shrinker);
+}
+
+#endif
+
+static unsigned long tm_count_objects(struct shrinker *shrinker,
+				      struct shrink_control *sc)
+{
+	return tm_count(tm_of(shrinker));
+}
+
+static unsigned long tm_scan_objects(struct shrinker *shrinker,
+				     struct shrink_control *sc)
+{
+	return tm_scan(tm_of(shrinker), sc);
+}
+
+/**
+ * tm_shrinker_init() - offer the histories to reclaim
+ * @tm: the task monitor, ready to be scanned
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOMEM.
+ */
+int tm_shrinker_init(struct taskmonitor *tm)
+{
+	int err;
+
+	tm->shrinker = tm_shrinker_alloc(tm);
+	if (!tm->shrinker)
+		return -ENOMEM;
+
+	tm->shrinker->count_objects = tm_count_objects;
+	tm->shrinker->scan_objects = tm_scan_objects;
+	tm->shrinker->seeks = TM_SEEKS;
+	tm->shrinker->batch = TM_BATCH;
+	err = tm_shrinker_register(tm->shrinker);
+	if (err)
+		tm_shrinker_free(tm->shrinker);
+	return err;
+}
+
+/**
+ * tm_shrinker_exit() - take the offer back; waits for scans under way
+ * @tm: the task monitor
+ *
+ * Context: may sleep, with no lock held that a scan takes.
+ */
+void tm_shrinker_exit(struct taskmonitor *tm)
+{
+	tm_shrinker_free(tm->shrinker);
+}
+
+/**
+ * tm_shrinker_may_lock() - tell lockdep that the shrinker takes a lock
+ * @lock: the lock, not yet in use
+ *
+ * From then on an allocation with direct reclaim under @lock is reported at
+ * once, without the memory pressure that would make it deadlock.
+ *
+ * Context: may sleep.
+ */
+void tm_shrinker_may_lock(struct mutex *lock)
+{
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(lock);
+	fs_reclaim_release(GFP_KERNEL);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * taskmonitor - the history of chosen processes, sampled by a kthread
+ *
+ * Locks, outermost first:
+ *
+ *   thread_lock -> round_lock -> lock -> monitor->lock -> RCU -> task_lock
+ *                                                            \-> stats_lock
+ *
+ *   thread_lock    who samples: the kthread and its life.
+ *   round_lock     when: rounds never overlap, nor does a writer's first sample.
+ *   lock           who is monitored: the list of monitors, the eviction order,
+ *                  the counters.
+ *   monitor->lock  one history. It changes under lock and monitor->lock, so
+ *                  holding either is enough to read it.
+ *
+ * The shrinker takes lock and monitor->lock, and waits for them. So nobody who
+ * holds one of them allocates with direct reclaim, and nobody holds one for
+ * longer than a slice of a round, a scan, or the filling of one read buffer.
+ * thread_lock and round_lock are never taken in reclaim.
+ */
+#ifndef _TASKMONITOR_H
+#define _TASKMONITOR_H
+
+#include <linux/kref.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/mempool.h>
+#include <linux/mutex.h>
+#include <linux/pid.h>
+#include <linux/rbtree.h>
+#include <linux/types.h>
+
+struct kmem_cache;
+struct shrinker;
+struct task_struct;
+
+/* Widths of the narrow figures of a sample: one that does not fit saturates. */
+#define TM_TOTAL_BITS	36	/* pages: 256 TiB, the whole 48-bit address space */
+#define TM_STACK_BITS	28	/* pages: 1 TiB */
+#define TM_DATA_BITS	36	/* pages */
+#define TM_RSS_BITS	32	/* pages: 16 TiB */
+#define TM_THREADS_BITS	24	/* PID_MAX_LIMIT has 22 */
+#define TM_STATE_BITS	4	/* task_state_index() */
+
+/**
+ * struct task_sample - what one process used up to one moment
+ * @node: in &task_monitor.samples, oldest first; empty once the sample has left
+ *	the history. Protected by the monitor's lock.
+ * @ref: one reference is the history's, which ends with its place in the list;
+ *	the others belong to whoever uses the sample without the lock: the
+ *	kthread that prints it, a reader that stopped at it.
+ * @rss: resident pages
+ * @total: mapped pages
+ * @stack: pages of @total in stacks
+ * @data: pages of @total that are private and writable
+ * @threads: live threads
+ * @state: as task_state_index() numbers it
+ * @usr: CPU time in user mode, in ns, scaled as /proc scales it
+ * @sys: CPU time in the kernel, likewise
+ * @time: when its round began, in ns of CLOCK_BOOTTIME
+ *
+ * All but @node and @ref is written once, before the sample is linked.
+ */
+struct task_sample {
+	struct list_head node;
+	struct kref ref;
+	u32 rss;
+	u64 total : TM_TOTAL_BITS;
+	u64 stack : TM_STACK_BITS;
+	u64 data : TM_DATA_BITS;
+	u64 threads : TM_THREADS_BITS;
+	u64 state : TM_STATE_BITS;
+	u64 usr;
+	u64 sys;
+	u64 time;
+};
+
+/**
+ * struct tm_cputime - CPU time of a task or a thread group, in ns
+ * @utime: time in user mode
+ * @stime: time in the kernel
+ * @runtime: the time that it ran, as the scheduler knows it. The other two are
+ *	ticks in most configurations: only their ratio is of use.
+ */
+struct tm_cputime {
+	u64 utime;
+	u64 stime;
+	u64 runtime;
+};
+
+/**
+ * struct task_monitor - one monitored process and its history
+ * @node: in &taskmonitor.tasks; protected by &taskmonitor.lock
+ * @ref: one reference is the list's; the others belong to the reader and to
+ *	the round that stopped at this monitor without a lock
+ * @id: rises in the order of adding, never used again; constant
+ * @pid: who is monitored: an identity, which a number is not; constant, owned
+ * @type: PIDTYPE_TGID: the whole process; PIDTYPE_PID: one thread; constant
+ * @prev: the CPU time of the newest sample, below which none may fall:
+ *	@utime and @stime; protected by &taskmonitor.round_lock
+ * @lock: protects the history: @samples, @nr_samples, @removed
+ * @samples: list of &task_sample, oldest first
+ * @nr_samples: their number
+ * @removed: no longer in the list of monitors, and its history is gone
+ * @exited: the process is gone, nothing will be added; &taskmonitor.lock
+ * @givable: how many samples the shrinker may take; &taskmonitor.lock
+ * @order: in &taskmonitor.order while @givable is not 0; &taskmonitor.lock
+ * @oldest: time of the oldest sample, the key in that order; &taskmonitor.lock
+ */
+struct task_monitor {
+	struct list_head node;
+	struct kref ref;
+	u64 id;
+	struct pid *pid;
+	enum pid_type type;
+	struct tm_cputime prev;
+
+	struct mutex lock;	/* the history */
+	struct list_head samples;
+	unsigned long nr_samples;
+	bool removed;
+
+	bool exited;
+	unsigned long givable;
+	struct rb_node order;
+	u64 oldest;
+};
+
+/**
+ * struct tm_stats - what became of every sample
+ * @monitors: monitors in the list
+ * @samples: samples in their histories
+ * @taken: samples ever added to a history; all of them are still there or
+ *	counted in one of the next four
+ * @reclaimed: given back to the shrinker
+ * @recycled: reused because nothing could be allocated
+ * @capped: dropped because of max_samples
+ * @removed: freed with their monitor
+ * @dropped: samples that could not be taken at all
+ * @late: periods missed
+ * @tick_ns: how long the last round took
+ * @tick_ns_max: how long the longest took
+ *
+ * Protected by &taskmonitor.lock.
+ */
+struct tm_stats {
+	u64 monitors;
+	u64 samples;
+	u64 taken;
+	u64 reclaimed;
+	u64 recycled;
+	u64 capped;
+	u64 removed;
+	u64 dropped;
+	u64 late;
+	u64 tick_ns;
+	u64 tick_ns_max;
+};
+
+/**
+ * struct taskmonitor - everything the module knows
+ * @period_ms: sampling period; written by its parameter at any time
+ * @max_samples: cap of one history, 0 for none; likewise
+ * @thread_lock: protects @thread
+ * @thread: the kthread, NULL while sampling is stopped
+ * @round_lock: held for a round; protects @round_time and @sampling
+ * @round_time: when the last round began
+ * @sampling: someone samples: a process that is added gets its first sample
+ * @lock: protects all that follows, up to @stats
+ * @tasks: list of &task_monitor, in the order of adding
+ * @next_id: id of the next monitor
+ * @order: the monitors that have something to give, oldest sample first
+ * @givable: how many samples the shrinker could free; read without the lock
+ * @stats: the counters
+ * @slab: cache of &task_sample; constant while anything else works
+ * @pool: the reserve on top of @slab; likewise
+ * @shrinker: likewise
+ */
+struct taskmonitor {
+	unsigned int period_ms;
+	unsigned long max_samples;
+
+	struct mutex thread_lock;	/* who samples */
+	struct task_struct *thread;
+
+	struct mutex round_lock;	/* when */
+	u64 round_time;
+	bool sampling;
+
+	struct mutex lock;	/* who is monitored */
+	struct list_head tasks;
+	u64 next_id;
+	struct rb_root_cached order;
+	unsigned long givable;
+	struct tm_stats stats;
+
+	struct kmem_cache *slab;
+	mempool_t *pool;
+	struct shrinker *shrinker;
+};
+
+/* taskmonitor.c: who is monitored, and when */
+
+int tm_monitor_add(struct taskmonitor *tm, pid_t nr);
+int tm_monitor_remove(struct taskmonitor *tm, pid_t nr);
+struct task_monitor *tm_monitor_next(struct taskmonitor *tm,
+				     struct task_monitor *monitor);
+void tm_monitor_reap(struct taskmonitor *tm, struct task_monitor *monitor);
+void tm_monitor_put(struct task_monitor *monitor);
+int tm_start(struct taskmonitor *tm);
+bool tm_stop(struct taskmonitor *tm);
+
+static inline void tm_monitor_get(struct task_monitor *monitor)
+{
+	kref_get(&monitor->ref);
+}
+
+/* sample_cache.c: what a sample is, and where it lives */
+
+int tm_cache_init(struct taskmonitor *tm, unsigned int reserve);
+void tm_cache_exit(struct taskmonitor *tm);
+struct task_sample *tm_sample_alloc(struct taskmonitor *tm, gfp_t gfp);
+bool tm_sample_put(struct task_sample *sample, struct taskmonitor *tm);
+struct task_sample *tm_save_sample(struct taskmonitor *tm,
+				   struct task_monitor *monitor, u64 time,
+				   struct task_sample *spare);
+bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
+		     u64 *counter);
+void tm_history_free(struct taskmonitor *tm, struct list_head *samples);
+
+/* shrinker.c: giving back */
+
+int tm_shrinker_init(struct taskmonitor *tm);
+void tm_shrinker_exit(struct taskmonitor *tm);
+void tm_shrinker_may_lock(struct mutex *lock);
+void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor);
+
+/* debugfs_seq.c: showing and telling */
+
+int tm_files_init(struct taskmonitor *tm);
+void tm_files_exit(struct taskmonitor *tm);
+
+#endif /* _TASKMONITOR_H */

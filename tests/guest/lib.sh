@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# What the suites share. A suite runs in the guest, with fd 3 on the verdict
+# channel. It sources this file, names its tests with `t`, and ends with
+# `run_tests`. The verdict is KTAP.
+
+file=/sys/kernel/debug/taskmonitor
+stats=/sys/kernel/debug/taskmonitor_stats
+attribute=/sys/kernel/taskmonitor
+parameters=/sys/module/taskmonitor/parameters
+started=/tmp/started
+list=/tmp/tests
+
+: >"$list"
+
+# t "what it proves" FUNCTION [MODULE PARAMETERS]: a test, with a fresh load of
+# the module. "-" as parameters: the test loads it.
+t() {
+	printf '%s\t%s\t%s\n' "$1" "$2" "${3:-}" >>"$list"
+}
+
+note() {
+	printf '# %s\n' "$*" >&3
+}
+
+fail() {
+	note "$*"
+	exit 1
+}
+
+skip() {
+	printf '%s\n' "$*" >/tmp/skipped
+	exit 4
+}
+
+# is ACTUAL EXPECTED WHY
+is() {
+	[ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"
+}
+
+# cmp_int ACTUAL OPERATOR BOUND WHY: as test(1) compares numbers.
+cmp_int() {
+	[ "$1" "$2" "$3" ] || fail "$4: $1 is not $2 $3"
+}
+
+# wait_for SECONDS COMMAND...: polls until the command succeeds.
+wait_for() {
+	tries=$(($1 * 50))
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		usleep 20000
+	done
+}
+
+load() {
+	insmod /taskmonitor.ko "$@"
+}
+
+loaded() {
+	grep -q '^taskmonitor ' /proc/modules
+}
+
+# stat_of NAME: a figure of the statistics.
+stat_of() {
+	awk -v name="$1" '$1 == name { print $2 }' "$stats"
+}
+
+add() {
+	echo "$1" >"$file"
+}
+
+remove() {
+	echo "-$1" >"$file"
+}
+
+period() {
+	echo "$1" >"$parameters/period_ms"
+}
+
+stop() {
+	echo stop >"$attribute"
+}
+
+start() {
+	echo start >"$attribute"
+}
+
+# rows [PID]: the history, or one PID's part of it.
+rows() {
+	if [ $# -gt 0 ]; then
+		awk -v pid="$1" '$2 == pid' "$file"
+	else
+		cat "$file"
+	fi
+}
+
+nr_rows() {
+	rows "$@" | wc -l
+}
+
+# has_rows N [PID]: for wait_for.
+has_rows() {
+	least=$1
+	shift
+	[ "$(nr_rows "$@")" -ge "$least" ]
+}
+
+# field NAME: that figure of every row on stdin.
+field() {
+	awk -v name="$1" '{ for (i = 1; i < NF; i += 2) if ($i == name) print $(i + 1) }'
+}
+
+# Started processes are killed when the test is over. Sets $pid.
+keep() {
+	pid=$1
+	echo "$pid" >>"$started"
+}
+
+sleeper() {
+	sleep 100000 &
+	keep $!
+}
+
+spinner() {
+	(while :; do :; done) &
+	keep $!
+}
+
+gone() {
+	! [ -d "/proc/$1" ]
+}
+
+# A pause of the test's own, for the time that something is given to happen in.
+ms() {
+	usleep "$(($1 * 1000))"
+}
+
+kernel_thread() {
+	pidof taskmonitor
+}
+
+clean_up() {
+	while read -r pid; do
+		kill -9 "$pid"
+	done <"$started" 2>/dev/null
+	: >"$started"
+	! loaded || rmmod taskmonitor || note 'rmmod failed'
+	! loaded
+}
+
+run_test() {
+	: >"$started"
+	rm -f /tmp/skipped
+	(
+		# shellcheck disable=SC2086 # the parameters are words
+		[ "$2" = - ] || load $2 || fail "insmod $2 failed"
+		"$1"
+	) </dev/null >/tmp/out 2>&1
+	status=$?
+	[ "$status" -eq 0 ] || [ "$status" -eq 4 ] || sed 's/^/# /' /tmp/out >&3
+	if ! clean_up; then
+		note 'the module cannot be unloaded'
+		return 1
+	fi
+	if grep -q '^task_sample ' /proc/slabinfo; then
+		note 'the slab cache is still there'
+		return 1
+	fi
+	return "$status"
+}
+
+run_tests() {
+	echo 'KTAP version 1' >&3
+	echo "1..$(wc -l <"$list")" >&3
+	nr=0 bad=0
+	while IFS="$(printf '\t')" read -r what function parameters_ <&4; do
+		nr=$((nr + 1))
+		run_test "$function" "$parameters_" 4<&-
+		case $? in
+		0) echo "ok $nr - $what" >&3 ;;
+		4) echo "ok $nr - $what # SKIP $(cat /tmp/skipped)" >&3 ;;
+		*)
+			echo "not ok $nr - $what" >&3
+			bad=$((bad + 1))
+			;;
+		esac
+	done 4<"$list"
+	[ "$bad" -eq 0 ]
+}

@@ -1,0 +1,176 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# kernel.sh NAME: makes a kernel available, without installing anything, and
+# prints for eval:
+#
+#   KERNEL_RELEASE  what uname -r says in it
+#   KERNEL_IMAGE    what a VM boots
+#   KERNEL_BUILD    what a module is built against
+#   KERNEL_MODULES  the root of its lib/modules; empty where all is built in
+#   KERNEL_CMDLINE  what it must have on its command line (may be missing)
+#
+# NAME: 6.1, 6.12, 6.1-rt, 6.12-rt    Debian's own
+#       6.1-debug, 6.12-debug, 6.12-kcsan  built from Debian's source
+#       host                             the running one
+#       a path                           a kernel's build tree
+set -eu
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+
+# To be raised when what is unpacked, or how, changes.
+layout=1
+
+# Drivers that no lab VM has a device for: most of an image package.
+unused='drivers/gpu drivers/media drivers/net drivers/scsi drivers/usb
+	drivers/infiniband drivers/staging drivers/iio drivers/hwmon drivers/input
+	sound net'
+
+print_kernel() {
+	assign KERNEL_RELEASE "$1"
+	assign KERNEL_IMAGE "$2"
+	assign KERNEL_BUILD "$3"
+	assign KERNEL_MODULES "$4"
+}
+
+tree_release() {
+	cat "$1/include/config/kernel.release" 2>/dev/null ||
+		make -s -C "$1" kernelrelease 2>/dev/null
+}
+
+host_kernel() {
+	release=$(uname -r)
+	build=/lib/modules/$release/build
+	image=/boot/vmlinuz-$release
+	[ -e "$build/Makefile" ] ||
+		die "the running kernel has no build tree at $build; install its headers (linux-headers-$release) or name another kernel, such as 6.12"
+	[ -r "$image" ] ||
+		die "the running kernel's image $image is missing or unreadable; name another kernel, such as 6.12"
+	print_kernel "$release" "$image" "$build" /
+}
+
+tree_kernel() {
+	tree=$(cd -- "$1" && pwd)
+	[ -e "$tree/Makefile" ] || die "'$1' is no kernel build tree: no Makefile"
+	[ -e "$tree/Module.symvers" ] ||
+		die "'$1' is not built: no Module.symvers"
+	release=$(tree_release "$tree") ||
+		die "'$1' is no kernel build tree: it does not tell its release"
+	image=$tree/arch/x86/boot/bzImage
+	[ -e "$image" ] || image=
+	print_kernel "$release" "$image" "$tree" ''
+}
+
+# meta KIND VERSION SUFFIX REGEX: the package that the newest metapackage of
+# this version stands for. A Debian's default kernel has no number in its name.
+meta() {
+	for m in "linux-$1-$2$3-amd64" "linux-$1$3-amd64"; do
+		package_depends "$m" "^linux-$1-$2\\.[0-9].*$3-amd64\$" |
+			head -n 1 | grep . && return
+	done
+	return 1
+}
+
+resolve() {
+	image=$(meta image "$1" "$2") && headers=$(meta headers "$1" "$2") ||
+		return 1
+	# The signed image's own version; the headers' is always the same.
+	version=$(package_field "$image" Version)
+	parts=$(package_depends "$headers" '^linux-(headers-.*-common|kbuild-)')
+	[ -n "$version" ] && [ -n "$parts" ] || return 1
+	release=${image#linux-image-}
+	dir=$cache/kernel/$(printf '%s' "$release-$version-$layout" |
+		tr -c 'A-Za-z0-9.+-' _)
+}
+
+# The headers name absolute places; make them name their own.
+relocate() {
+	root=$1 final=$2
+	for d in "$root"/usr/src/linux-headers-*; do
+		sed -i "s,/usr/src/linux-headers-,$final&,; s,/usr/lib/linux-kbuild-,$final&," \
+			"$d/Makefile"
+	done
+	# depmod takes the lib/modules of either layout, merged /usr or not.
+	[ -d "$root/lib/modules" ] || ln -s usr/lib "$root/lib"
+	for d in "$root"/lib/modules/*; do
+		rm -f "$d/build" "$d/source"
+		depmod -b "$root" "${d##*/}"
+	done
+}
+
+unpack() {
+	[ -d "$dir" ] && return
+	say "unpacking kernel $release ($version) into $dir"
+	tmp=$(scratch kernel)
+	set --
+	for d in $unused; do
+		set -- "$@" --exclude "./*lib/modules/*/kernel/$d"
+	done
+	for p in "$image" "$headers" $parts; do
+		deb=$(download "$p" "$tmp") || { rm -rf "$tmp"; return 1; }
+		# vmlinux is there for BTF, which needs pahole and nobody reads here.
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp" "$@" \
+			--exclude './usr/src/*/vmlinux' --exclude './usr/share'
+		rm -f "$deb"
+	done
+	relocate "$tmp" "$dir"
+	publish "$tmp" "$dir"
+}
+
+# Is what was unpacked still there?
+is_complete() (
+	# shellcheck source=/dev/null
+	. "$env"
+	[ -e "$KERNEL_IMAGE" ] && [ -e "$KERNEL_BUILD/Makefile" ]
+)
+
+stock_kernel() {
+	name=$1
+	env=$cache/kernel/$name.env
+	# What apt knows decides what is current; it is asked again when it has
+	# learnt something new.
+	stamp="# $(stat -c %Y "$apt_lists" 2>/dev/null)"
+	if [ -e "$env" ] && [ "$(head -n 1 "$env")" = "$stamp" ] && is_complete; then
+		cat "$env"
+		return
+	fi
+	lock "kernel-$name"
+	suffix=
+	[ "$name" = "${name%-rt}" ] || suffix=-rt
+	if ! resolve "${name%-rt}" "$suffix"; then
+		if [ -e "$env" ]; then
+			warn "apt knows no kernel $name now; taking the one unpacked before"
+			cat "$env"
+			return
+		fi
+		apt_update || die 'apt-get update failed'
+		resolve "${name%-rt}" "$suffix" ||
+			die "apt knows no Debian kernel $name (this needs Debian 12 on amd64)"
+	fi
+	if ! unpack; then
+		# The lists name a version that the mirror has dropped.
+		apt_update && resolve "${name%-rt}" "$suffix"
+		unpack || die "cannot download kernel $name"
+	fi
+	stamp="# $(stat -c %Y "$apt_lists" 2>/dev/null)"
+	{
+		printf '%s\n' "$stamp"
+		print_kernel "$release" "$dir/boot/vmlinuz-$release" \
+			"$dir/usr/src/$headers" "$dir"
+	} >"$env.$$"
+	mv "$env.$$" "$env"
+	unlock
+	cat "$env"
+}
+
+[ $# -eq 1 ] || die 'usage: kernel.sh NAME'
+case $1 in
+6.1 | 6.12 | 6.1-rt | 6.12-rt) stock_kernel "$1" ;;
+*/*)
+	[ -d "$1" ] || die "no such directory: '$1'"
+	tree_kernel "$1"
+	;;
+*-debug | *-kcsan) "$tm_scripts/debug-kernel.sh" "$1" ;;
+host) host_kernel ;;
+*) die "unknown kernel '$1'; use 6.1, 6.12, 6.1-rt, 6.12-rt, 6.1-debug, 6.12-debug, 6.12-kcsan, host or the path of a build tree" ;;
+esac

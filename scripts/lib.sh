@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# Helpers that the scripts share; sourced, never run.
+
+# Messages and sort orders are parsed below: one locale for all of it.
+LC_ALL=C
+# A user's PATH lacks these, and modprobe, depmod and mke2fs are there.
+PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL PATH
+
+# The scripts of one tree call each other; the sources may be another tree's.
+tm_scripts=$(cd -- "$(dirname -- "$0")" && pwd)
+case $tm_scripts in
+*/scripts) ;;
+*) tm_scripts=$(cd -- "$tm_scripts/../scripts" && pwd) ;;
+esac
+tm_root=$(dirname -- "$tm_scripts")
+
+cache=${TASKMONITOR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/taskmonitor}
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+warn() {
+	say "${0##*/}: warning: $*"
+}
+
+die() {
+	say "${0##*/}: $*"
+	exit 2
+}
+
+case $cache in
+/*) ;;
+*) die "the cache directory '$cache' is not an absolute path" ;;
+esac
+# kbuild splits its paths at blanks.
+case $cache$tm_root in
+*[[:space:]]*) die "blanks in a path break kbuild: '$tm_root', '$cache'" ;;
+esac
+mkdir -p "$cache" || die "cannot create the cache directory '$cache'"
+
+# A string that eval reads back as it was.
+quote() {
+	printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
+}
+
+# assign NAME VALUE: one line for the caller's eval.
+assign() {
+	printf '%s=%s\n' "$1" "$(quote "$2")"
+}
+
+# A short key of what comes in on stdin.
+key() {
+	sha256sum | cut -c1-16
+}
+
+# lock NAME: holds it on fd 9 until unlock, or until this process is gone.
+lock() {
+	mkdir -p "$cache/locks"
+	exec 9>"$cache/locks/$1"
+	if ! flock -n 9; then
+		say "waiting for another run that holds '$1'"
+		flock 9
+	fi
+}
+
+unlock() {
+	exec 9>&-
+}
+
+# A directory that the caller fills and then renames into place, so that an
+# interrupted run leaves nothing half done. Call under a lock.
+scratch() {
+	mkdir -p "$cache/tmp"
+	mktemp -d "$cache/tmp/$1.XXXXXX"
+}
+
+# publish TMP FINAL
+publish() {
+	mkdir -p "$(dirname -- "$2")"
+	rm -rf "$2"
+	mv "$1" "$2"
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		return 1
+	fi
+}
+
+apt_lists=/var/lib/apt/lists
+
+apt_update() {
+	say 'apt-get update'
+	as_root apt-get -q update >&2
+}
+
+have_apt_lists() {
+	[ -n "$(find "$apt_lists" -maxdepth 1 -name '*Packages*' -print -quit \
+		2>/dev/null)" ]
+}
+
+missing_packages() {
+	for p; do
+		dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null |
+			grep -qx installed || printf '%s\n' "$p"
+	done
+}
+
+known_package() {
+	apt-cache show --no-all-versions "$1" >/dev/null 2>&1
+}
+
+# need_packages PACKAGE...: installs what is missing, saying so first.
+need_packages() {
+	want=$(missing_packages "$@" | tr '\n' ' ')
+	want=${want% }
+	[ -n "$want" ] || return 0
+	command -v apt-get >/dev/null ||
+		die "needs, on Debian, the packages: $want"
+	as_root true ||
+		die "neither root nor sudo; please install: $want"
+	fresh=
+	for p in $want; do
+		[ -n "$fresh" ] || { have_apt_lists && known_package "$p"; } || {
+			apt_update || die 'apt-get update failed'
+			fresh=yes
+		}
+	done
+	say "will install: $want"
+	install_packages "$want" && return 0
+	# Old lists name package versions that the mirror has dropped since.
+	if [ -z "$fresh" ] && apt_update && install_packages "$want"; then
+		return 0
+	fi
+	die "could not install: $want"
+}
+
+install_packages() {
+	# shellcheck disable=SC2086 # one word per package is meant
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y --no-install-recommends install $1 >&2 </dev/null
+}
+
+# package_field PACKAGE FIELD: of the version that apt would take.
+package_field() {
+	apt-cache show --no-all-versions "$1" 2>/dev/null |
+		sed -n "s/^$2: //p" | head -n 1
+}
+
+# package_depends PACKAGE REGEX: the names that it depends on and that match.
+package_depends() {
+	package_field "$1" Depends | tr ',|' '[\n*]' |
+		sed 's/^ *//; s/[ (:].*//' | grep -E "$2" || :
+}
+
+# download PACKAGE DIR: prints the path of its .deb, which nothing installs.
+download() {
+	say "downloading $1"
+	# As root apt would become _apt, which may not write to a cache in /root.
+	(cd -- "$2" && apt-get -qq -o APT::Sandbox::User=root download "$1") \
+		>&2 || return 1
+	find "$2" -maxdepth 1 -name "$1_*.deb" | grep .
+}
+
+# source_tarball VERSION (6.1, 6.12): the path of Debian's kernel source, which
+# is the installed package's where there is one.
+source_tarball() {
+	installed=/usr/src/linux-source-$1.tar.xz
+	if [ -e "$installed" ]; then
+		printf '%s\n' "$installed"
+		return
+	fi
+	version=$(package_field "linux-source-$1" Version)
+	[ -n "$version" ] || die "apt knows no linux-source-$1"
+	dir=$cache/source/$1-$version
+	if ! [ -d "$dir" ]; then
+		tmp=$(scratch source)
+		deb=$(download "linux-source-$1" "$tmp") ||
+			die "cannot download linux-source-$1"
+		dpkg-deb --fsys-tarfile "$deb" |
+			tar -x -C "$tmp" --strip-components=3 \
+				"./usr/src/linux-source-$1.tar.xz"
+		rm -f "$deb"
+		publish "$tmp" "$dir"
+	fi
+	printf '%s\n' "$dir/linux-source-$1.tar.xz"
+}
+
+# What the module is built from, below a source directory.
+module_files() {
+	(cd -- "$1" && ls -- Kbuild Makefile ./*.[ch] tests/*.[ch] 2>/dev/null) |
+		sed 's,^\./,,'
+}
+
+# What a kernel that found a bug prints after the time stamp. A "WARNING:"
+# further on in a line is about a CPU's mitigations.
+kernel_reports='(WARNING:|BUG[: ]|watchdog: BUG|Oops|(traps: )?PANIC|Kernel panic'
+kernel_reports="$kernel_reports|-+\\[ cut here|=====+\$|Bad (page|rss)"
+kernel_reports="$kernel_reports|general protection fault|divide error|double fault"
+kernel_reports="$kernel_reports|stack segment:|invalid opcode|UBSAN:|ODEBUG:"
+kernel_reports="$kernel_reports|INFO: (task .* blocked|trying to register|possible)"
+kernel_reports="$kernel_reports|rcu: INFO: .*(stall|detected)|DEBUG_LOCKS_WARN_ON"
+kernel_reports="$kernel_reports|list_(add|del) corruption|refcount_t:"
+kernel_reports="$kernel_reports|kmemleak: .* new suspected|.*Objects remaining"
+kernel_reports="$kernel_reports|.*still has objects|kobject: .* failed"
+kernel_reports="$kernel_reports|sysfs: cannot create|debugfs: .* already present)"
+
+# first_report FILE: the number of the line where a kernel log first reports a
+# bug; nothing where it reports none.
+first_report() {
+	grep -nE "\[ *[0-9]+\.[0-9]{6}\](\[ *[TC][0-9]+\])? $kernel_reports" "$1" |
+		head -n 1 | cut -d: -f1
+}

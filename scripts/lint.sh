@@ -1,0 +1,110 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# lint.sh: checkpatch and kernel-doc on every C file, the compiler's own
+# warnings (W=1) and sparse on both kernels, shellcheck on every shell script.
+# Each check that finds nothing prints ok and its name; the others print what
+# they found, and the exit status is 1.
+#
+# TM_SRC: the tree to check (default: this one)
+set -eu
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+
+src=$(cd -- "${TM_SRC:-$tm_root}" && pwd)
+TM_SRC=$src
+export TM_SRC
+failures=0
+
+"$tm_scripts/setup.sh" lint
+
+# The kernel's own checkers, from its source: no smaller package has them.
+fetch_checkers() {
+	tarball=$(source_tarball 6.12)
+	checkers=$cache/checkers/$(stat -c '%n %s %Y' "$tarball" | key)
+	lock checkers
+	if ! [ -d "$checkers" ]; then
+		say 'taking checkpatch and kernel-doc out of the kernel source (about half a minute)'
+		tmp=$(scratch checkers)
+		xz -T0 -dc "$tarball" | tar -x -C "$tmp" --strip-components=1 \
+			--wildcards '*/scripts/checkpatch.pl' '*/scripts/spelling.txt' \
+			'*/scripts/const_structs.checkpatch' '*/scripts/kernel-doc'
+		publish "$tmp" "$checkers"
+	fi
+	unlock
+	checkers=$checkers/scripts
+}
+
+# check NAME COMMAND...: it must succeed and say nothing on stdout.
+check() {
+	check_name=$1
+	shift
+	if found=$("$@" 2>&1) && [ -z "$found" ]; then
+		printf 'ok %s\n' "$check_name"
+	else
+		printf '%s\nFAILED %s\n' "$found" "$check_name"
+		failures=$((failures + 1))
+	fi
+}
+
+c_files() {
+	(cd -- "$src" && find . -name .git -prune -o -name '*.[ch]' -print |
+		sed 's,^\./,,' | sort)
+}
+
+# By its name or by its first line.
+shell_scripts() {
+	(cd -- "$src" && find . -name .git -prune -o -type f -print | sort |
+		while read -r f; do
+			case $f in
+			*.sh)
+				printf '%s\n' "$f"
+				continue
+				;;
+			esac
+			line=$(head -c 64 -- "$f" | tr -d '\0' | head -n 1)
+			case $line in
+			'#!'*[/\ ]sh | '#!'*[/\ ]sh\ *) printf '%s\n' "$f" ;;
+			esac
+		done)
+}
+
+# A module outside the tree serves several versions and must ask for theirs;
+# checkpatch takes that very comparison for a constant on the wrong side.
+run_checkpatch() {
+	cd -- "$src" && "$checkers/checkpatch.pl" --no-tree --strict --terse \
+		--show-types --no-summary --quiet \
+		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON -f "$@"
+}
+
+run_kernel_doc() {
+	cd -- "$src" && perl "$checkers/kernel-doc" -none "$@"
+}
+
+# SC2187 says that busybox's sh is taken for dash, as it should be.
+run_shellcheck() {
+	cd -- "$src" && shellcheck -x -P SCRIPTDIR:. -e SC2187 "$@"
+}
+
+# Only what the compiler and sparse say is of interest.
+run_build() {
+	log=$("$tm_scripts/build.sh" "$@" 2>&1 >/dev/null) || {
+		printf '%s\n' "$log"
+		return 1
+	}
+}
+
+fetch_checkers
+# No file name here has a blank: kbuild would not take it.
+# shellcheck disable=SC2046 # one word per file is meant
+check checkpatch run_checkpatch $(c_files)
+# shellcheck disable=SC2046 # one word per file is meant
+check kernel-doc run_kernel_doc $(c_files)
+# shellcheck disable=SC2046 # one word per file is meant
+check shellcheck run_shellcheck $(shell_scripts)
+for kernel in 6.1 6.12; do
+	check "compiler (W=1) and sparse, kernel $kernel" \
+		run_build "$kernel" W=1 C=2 CF=-D__CHECK_ENDIAN__
+done
+
+[ "$failures" -eq 0 ] || die "$failures of 5 checks failed"

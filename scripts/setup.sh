@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# setup.sh [build|vm|demo|test|lint|debug]...: installs the Debian packages
+# that the named purposes need and that are not there yet (default: test).
+# No kernel package is ever among them: kernel.sh unpacks those beside.
+set -eu
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+
+# libelf1 and libssl3 are what the kernel's prebuilt build tools link with.
+build='make gcc gcc-12 libc6-dev kmod xz-utils libelf1 libssl3'
+vm="$build qemu-system-x86 busybox-static cpio e2fsprogs"
+debug="$build flex bison bc libelf-dev libssl-dev perl"
+lint="$build sparse shellcheck perl"
+
+packages=
+[ $# -gt 0 ] || set -- test
+for purpose; do
+	case $purpose in
+	build) packages="$packages $build" ;;
+	vm | demo) packages="$packages $vm" ;;
+	debug) packages="$packages $debug" ;;
+	lint) packages="$packages $lint" ;;
+	test) packages="$packages $vm $debug $lint" ;;
+	*) die "unknown purpose '$purpose'; use build, vm, demo, test, lint, debug" ;;
+	esac
+done
+
+# Each once, in the order in which they were named.
+packages=$(printf '%s\n' "$packages" | tr ' ' '\n' | awk 'NF && !seen[$0]++')
+# shellcheck disable=SC2086 # one word per package is meant
+need_packages $packages

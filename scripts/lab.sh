@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# lab.sh: boots the lab VM with the module, for `make demo` and `make vm`;
+# installs and fetches what is missing.
+#
+# lab.sh demo  runs demo-guest in it
+# lab.sh vm    gives a shell in it
+#
+# KERNEL: see kernel.sh (default 6.1)   MEM: the VM's memory (128M)   CPUS (2)
+set -eu
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+
+case ${1:-} in
+demo) set -- -t 600 -a tm.run=/demo ;;
+vm) set -- -x ;;
+*) die 'usage: lab.sh demo|vm' ;;
+esac
+kernel=${KERNEL:-6.1}
+
+"$tm_scripts/setup.sh" demo
+disk=$("$tm_scripts/disk.sh")
+built=$("$tm_scripts/build.sh" "$kernel")
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+"$tm_scripts/initramfs.sh" -o "$work/lab.cpio" -k "$kernel" \
+	-m "$built/taskmonitor.ko" -f "$tm_scripts/demo-guest:/demo" \
+	-f "$tm_scripts/lab-profile:/etc/profile"
+say "booting the lab VM, kernel $kernel"
+"$tm_scripts/vm.sh" -k "$kernel" -i "$work/lab.cpio" -m "${MEM:-128M}" \
+	-c "${CPUS:-2}" -d "$disk" "$@"

@@ -1,7 +1,8 @@
-#!/bin/busybox sh
+#!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
 # The lab's questions, as far as the answer can be observed.
+# shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
 t1q2() {

@@ -41,7 +41,7 @@ is() {
 
 # cmp_int ACTUAL OPERATOR BOUND WHY: as test(1) compares numbers.
 cmp_int() {
-	[ "$1" "$2" "$3" ] || fail "$4: $1 is not $2 $3"
+	test "$1" "$2" "$3" || fail "$4: $1 is not $2 $3"
 }
 
 # wait_for SECONDS COMMAND...: polls until the command succeeds.

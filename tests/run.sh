@@ -1,0 +1,132 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# run.sh [-k KERNEL]... [-s SUITE]...: runs the test suites in VMs, two at a
+# time, and ends with "N passed, N failed, N skipped". A VM that was lost, hung
+# or whose kernel reported a bug is a failure of its own, and so is every test
+# that was planned there and gave no result.
+set -eu
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "$0")/../scripts/lib.sh"
+
+tests=$tm_root/tests
+usage='usage: run.sh [-k KERNEL]... [-s SUITE]...'
+
+# The suites of a kernel.
+suites_of() {
+	case $1 in
+	*) echo lab input figures reader lifecycle pressure linear ;;
+	esac
+}
+
+# What vm.sh is told for a suite.
+vm_options() {
+	case $1 in
+	pressure) echo "-m 128M -d $disk" ;;
+	linear) echo '-m 512M -I' ;;
+	*) echo '-m 256M' ;;
+	esac
+}
+
+# pack KERNEL: the initramfs with everything that a suite needs.
+pack() {
+	set -- "$1" -o "$work/$1.cpio" -k "$1" -f "$work/tmtool:/bin/tmtool" \
+		-m "$("$tm_scripts/build.sh" "$1")/taskmonitor.ko"
+	kernel=$1
+	shift
+	for f in "$tests"/guest/*.sh; do
+		set -- "$@" -f "$f:/tests/${f##*/}"
+	done
+	"$tm_scripts/initramfs.sh" "$@" || die "cannot pack a guest for $kernel"
+}
+
+# judge VERDICT STATUS: KTAP in, what failed and the three counts out. A test
+# that was planned and gave no result has failed, and so has a run with no plan.
+judge() {
+	awk -v status="$2" '
+		/^1\.\.[0-9]+/ { planned = substr($1, 4); have_plan = 1 }
+		/^ok [0-9]+ .*# SKIP/ { skipped++; next }
+		/^ok [0-9]+/ { passed++ }
+		/^not ok [0-9]+/ { failed++; print }
+		END {
+			seen = passed + skipped + failed
+			if (!have_plan || seen != planned)
+				print "not ok - " seen + 0 " results, " planned + 0 " planned"
+			if (have_plan && seen < planned)
+				failed += planned - seen
+			else if (!have_plan || seen != planned)
+				failed++
+			if (status != 0 && !failed)
+				print "not ok - the VM ended with status " status
+			if (status != 0 && !failed)
+				failed++
+			print "counts " passed + 0, failed + 0, skipped + 0
+		}' "$1"
+}
+
+# job KERNEL SUITE: one VM. Its output appears whole, when it is over.
+job() {
+	dir=$work/$1-$2
+	mkdir -p "$dir"
+	status=0
+	began=$(date +%s)
+	# shellcheck disable=SC2046 # the options are words
+	"$tm_scripts/vm.sh" -k "$1" -i "$work/$1.cpio" -l "$dir" -t 300 \
+		$(vm_options "$2") -a "tm.run=/tests/$2.sh" \
+		>"$dir/ktap" 2>"$dir/err" || status=$?
+	judge "$dir/ktap" "$status" >"$dir/judgement"
+	{
+		echo "# kernel $1, $2 ($(($(date +%s) - began)) s)"
+		grep -v '^TM-EXIT' "$dir/ktap" || :
+		[ "$status" -eq 0 ] || sed 's/^/# /' "$dir/err"
+	} >"$dir/report"
+	flock "$work/lock" cat "$dir/report"
+}
+
+if [ "${1:-}" = --job ]; then
+	work=$2 disk=$3
+	job "$4" "$5"
+	exit
+fi
+
+kernels='' only=''
+while getopts k:s: opt; do
+	case $opt in
+	k) kernels="$kernels $OPTARG" ;;
+	s) only="$only $OPTARG" ;;
+	*) die "$usage" ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -eq 0 ] || die "$usage"
+
+"$tm_scripts/setup.sh" test
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+disk=$("$tm_scripts/disk.sh")
+gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$work/tmtool" \
+	"$tests/tmtool.c"
+for kernel in ${kernels:-6.1 6.12}; do
+	pack "$kernel"
+	for suite in ${only:-$(suites_of "$kernel")}; do
+		[ -e "$tests/guest/$suite.sh" ] || die "no suite '$suite'"
+		printf '%s %s\n' "$kernel" "$suite"
+	done >>"$work/jobs"
+done
+
+say "running $(wc -l <"$work/jobs") VMs, two at a time"
+xargs -P 2 -L 1 "$0" --job "$work" "$disk" <"$work/jobs" || :
+
+echo
+cat "$work"/*/judgement | grep '^not ok' || :
+counts=$(cat "$work"/*/judgement | awk '
+	$1 == "counts" { p += $2; f += $3; s += $4 }
+	END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped" }')
+echo "$counts"
+case $counts in
+*' 0 failed,'*) ;;
+*) exit 1 ;;
+esac

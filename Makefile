@@ -36,6 +36,6 @@ help:
 	@echo
 	@echo 'demo and vm take KERNEL=6.1, 6.12 (Debian), host, or the path of a'
 	@echo 'build tree; MEM=128M; CPUS=2. What they fetch is kept in'
-	@echo '$$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
+	@echo '$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
 
 .PHONY: all modules clean demo vm lint test help

@@ -11,6 +11,9 @@ attribute=/sys/kernel/taskmonitor
 parameters=/sys/module/taskmonitor/parameters
 started=/tmp/started
 list=/tmp/tests
+looping=/tmp/looping
+loops=
+tool_nr=0
 
 : >"$list"
 
@@ -108,6 +111,17 @@ has_rows() {
 	[ "$(nr_rows "$@")" -ge "$least" ]
 }
 
+# whole_rows: whether every row on stdin is one, and ends.
+whole_rows() {
+	awk '
+		{ last = $0 }
+		!/^pid [1-9][0-9]* usr [0-9]+ sys [0-9]+ total [0-9]+ stack [0-9]+ data [0-9]+ rss [0-9]+ threads [1-9][0-9]* state [A-Za-z] time [1-9][0-9]*( |$)/ {
+			print "not a row: " $0
+			exit bad = 1
+		}
+		END { exit bad }'
+}
+
 # field NAME: that figure of every row on stdin.
 field() {
 	awk -v name="$1" '{ for (i = 1; i < NF; i += 2) if ($i == name) print $(i + 1) }'
@@ -127,6 +141,101 @@ sleeper() {
 spinner() {
 	(while :; do :; done) &
 	keep $!
+}
+
+# volume N: that many, or a twentieth on a kernel that looks for mistakes, where
+# a sample costs a hundred times as much.
+volume() {
+	if [ -e /sys/kernel/debug/kmemleak ] || [ -e /sys/kernel/debug/kcsan ]; then
+		echo "$(($1 / 20))"
+	else
+		echo "$1"
+	fi
+}
+
+# sleepers N: so many sleeping processes; their numbers are in /tmp/crowd.
+sleepers() {
+	tmtool crowd "$1" >/tmp/crowd.all &
+	keep $!
+	wait_for 60 grep -q '^ready' /tmp/crowd.all || fail "no $1 processes in a minute"
+	sed '$d' /tmp/crowd.all >/tmp/crowd
+}
+
+# crowd N: so many sleeping processes, all monitored.
+crowd() {
+	sleepers "$1"
+	while read -r pid; do
+		add "$pid"
+	done </tmp/crowd
+}
+
+# stat_is NAME OPERATOR BOUND: for wait_for.
+stat_is() {
+	test "$(stat_of "$1")" "$2" "$3"
+}
+
+# produce N: samples as fast as can be until there are N, then stops.
+produce() {
+	period 1
+	start
+	wait_for 100 stat_is samples -ge "$1" ||
+		fail "$(stat_of samples) of $1 samples in 100 seconds"
+	stop
+}
+
+drop_caches() {
+	echo 2 >/proc/sys/vm/drop_caches
+}
+
+# balanced: whatever was taken is there or accounted for.
+balanced() {
+	awk '{ n[$1] = $2 } END {
+		exit n["taken"] != n["samples"] + n["reclaimed"] + \
+			n["recycled"] + n["capped"] + n["removed"]
+	}' "$stats" || fail "the statistics do not add up: $(cat "$stats")"
+}
+
+# loop COMMAND...: repeats it in the background until end_loops, or the end of
+# the test.
+loop() {
+	: >"$looping"
+	trap end_loops EXIT
+	(
+		trap - EXIT
+		while [ -e "$looping" ]; do
+			"$@"
+		done
+	) &
+	loops="$loops $!"
+}
+
+end_loops() {
+	rm -f "$looping"
+	# shellcheck disable=SC2086 # one word per process is meant
+	[ -z "$loops" ] || wait $loops || :
+	loops=
+}
+
+# tool COMMAND...: tmtool in the background, by now ready. Sets $pid and, where
+# the process that is meant is a child of it, $child.
+tool() {
+	tool_nr=$((tool_nr + 1))
+	tool_out=/tmp/tool.$tool_nr
+	: >"$tool_out"
+	tmtool "$@" >"$tool_out" &
+	keep $!
+	tool_ready 1
+	# shellcheck disable=SC2034 # for the suites
+	child=$(sed -n 's/^ready //p' "$tool_out")
+}
+
+# tool_ready N: waits until the last tool has said so N times.
+tool_ready() {
+	wait_for 60 tool_said "$1" || fail "a tool is not ready within a minute"
+}
+
+tool_said() {
+	[ "$(grep -c '^ready' "$tool_out")" -ge "$1" ]
 }
 
 gone() {

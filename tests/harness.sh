@@ -1,0 +1,246 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The harness tests itself: every way in which a VM can end, and every way in
+# which a build can fail, must be told apart. Prints KTAP.
+# HARNESS_KERNEL: the kernel to boot (default 6.12)
+#
+# Traps and expect call functions where shellcheck does not see it:
+# shellcheck disable=SC2317
+set -eu
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "$0")/../scripts/lib.sh"
+
+kernel=${HARNESS_KERNEL:-6.12}
+work=$(mktemp -d)
+background=''
+
+cleanup() {
+	[ -z "$background" ] || kill "$background" 2>/dev/null || :
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+count=0
+failed=0
+
+# result NAME STATUS: one line of the report.
+result() {
+	count=$((count + 1))
+	if [ "$2" -eq 0 ]; then
+		printf 'ok %d - %s\n' "$count" "$1"
+	else
+		printf 'not ok %d - %s\n' "$count" "$1"
+		sed 's/^/# /' "$work/log"
+		failed=1
+	fi
+}
+
+# expect NAME STATUS REGEX COMMAND...: its exit status, and a line among what
+# it prints; no line where there is no REGEX.
+expect() {
+	what=$1 want=$2 regex=$3
+	shift 3
+	got=0
+	"$@" >"$work/log" 2>&1 || got=$?
+	verdict=0
+	if [ "$got" -ne "$want" ] ||
+		{ [ -n "$regex" ] && ! grep -Eq -- "$regex" "$work/log"; }; then
+		verdict=1
+	fi
+	echo "(expected: status $want and '$regex'; status was $got)" >>"$work/log"
+	result "$what" "$verdict"
+}
+
+# until_true SECONDS COMMAND...
+until_true() {
+	deadline=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt "$deadline" ] || return 1
+		sleep 0.1
+	done
+}
+
+# guest NAME: what stdin holds becomes /NAME in every guest below.
+guest() {
+	{
+		echo '#!/bin/sh'
+		cat
+	} >"$work/$1"
+	chmod +x "$work/$1"
+	guests="${guests:-} -f $work/$1:/$1"
+}
+
+vm() {
+	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 60 "$@"
+}
+
+guest good <<-'END'
+	read -r line <&0 && exit 1
+	echo "arguments $# $1 $2 $(cat /mnt/hello)" >&3
+	[ -d /sys/kernel/debug/bdi ] && [ "$$" -ne 1 ]
+END
+guest bad <<-'END'
+	exit 3
+END
+guest crash <<-'END'
+	echo c >/proc/sysrq-trigger
+END
+# The log says it, the guest is content: it must fail all the same.
+guest report <<-'END'
+	echo 'WARNING: CPU: 0 PID: 1 at planted.c:1' >/dev/kmsg
+END
+guest loop <<-'END'
+	echo looping >&3
+	while :; do sleep 1; done
+END
+
+test_reports() {
+	cat >"$work/quiet" <<-'END'
+		[    0.100000] Spectre V2 : WARNING: Unprivileged eBPF is enabled
+		[    0.200000] taskmonitor: loading out-of-tree module taints kernel.
+		[    0.300000] check: Scanning for low memory corruption every 60 seconds
+		[    0.400000] Out of memory: Killed process 7 (hog)
+		WARNING: not the kernel's word
+	END
+	expect 'an innocent log holds no report' 0 '^none$' report_in "$work/quiet"
+	while read -r line; do
+		printf '[    1.000000] hello\n[   12.345678] %s\n' "$line" >"$work/line"
+		expect "a report is seen: $line" 0 '^2$' report_in "$work/line"
+	done <<-'END'
+		WARNING: possible circular locking dependency detected
+		BUG: KASAN: slab-use-after-free in f+0x1/0x2 [taskmonitor]
+		BUG task_sample (Tainted: G): Poison overwritten
+		INFO: task rmmod:92 blocked for more than 20 seconds.
+		watchdog: BUG: soft lockup - CPU#0 stuck for 22s!
+		rcu: INFO: rcu_preempt self-detected stall on CPU
+		UBSAN: array-index-out-of-bounds in f.c:1:2
+		ODEBUG: free active (active state 0) object: 1
+		Oops: 0000 [#1] PREEMPT SMP NOPTI
+		------------[ cut here ]------------
+		list_add corruption. prev->next should be next
+		refcount_t: underflow; use-after-free.
+		kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+		Kernel panic - not syncing: sysrq triggered crash
+	END
+}
+
+report_in() {
+	found=$(first_report "$1")
+	echo "${found:-none}"
+}
+
+test_outcomes() {
+	# In the background, for it takes its whole time.
+	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 20 \
+		-a tm.run=/loop >"$work/hung" 2>&1 &
+	background=$!
+	mkdir "$work/disk"
+	echo 'disk read' >"$work/disk/hello"
+	mke2fs -q -t ext4 -d "$work/disk" "$work/disk.img" 8M >/dev/null
+	expect 'success, with arguments and a disk' 0 '^arguments 2 a b disk read$' \
+		vm -d "$work/disk.img" -a 'tm.run=/good tm.args=a,b'
+	expect 'failure' 1 '^TM-EXIT 3$' vm -a tm.run=/bad
+	expect 'a command that is not there' 1 '^TM-EXIT 127$' vm -a tm.run=/none
+	expect 'a panic' 5 'Kernel panic - not syncing: sysrq' vm -a tm.run=/crash
+	expect 'a report beside a good verdict' 5 '^TM-EXIT 0$' vm -a tm.run=/report
+	status=0
+	wait "$background" || status=$?
+	background=''
+	expect 'the time limit' 0 '^looping$' cat "$work/hung"
+	expect 'it is told as HUNG, status 4' 0 '^HUNG:' \
+		sh -c "cat '$work/hung'; [ $status -eq 4 ]"
+}
+
+# A VM that loops, in the background; its QEMU's number in $qemu_pid.
+start_loop() {
+	rm -rf "$work/loop.d"
+	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 60 \
+		-a tm.run=/loop -l "$work/loop.d" >"$work/killed" 2>&1 &
+	background=$!
+	until_true 60 grep -qs looping "$work/loop.d/verdict.log" ||
+		die 'the VM that is to be killed did not come up'
+	qemu_pid=$(cat "$work/loop.d/qemu.pid")
+}
+
+is_gone() {
+	! kill -0 "$qemu_pid" 2>/dev/null
+}
+
+test_ends() {
+	start_loop
+	kill -9 "$qemu_pid"
+	status=0
+	wait "$background" || status=$?
+	background=''
+	expect 'a QEMU that is killed is LOST, status 3' 0 '^LOST:' \
+		sh -c "cat '$work/killed'; [ $status -eq 3 ]"
+	for signal in TERM KILL; do
+		start_loop
+		kill -"$signal" "$background"
+		wait "$background" 2>/dev/null || :
+		background=''
+		expect "after SIG$signal no QEMU is left" 0 '' until_true 10 is_gone
+	done
+}
+
+# make_source DIRECTORY STATEMENT: a module with that statement in its init.
+make_source() {
+	mkdir -p "$1"
+	echo 'obj-m := taskmonitor.o' >"$1/Kbuild"
+	cat >"$1/taskmonitor.c" <<-END
+		#include <linux/module.h>
+		static int __init start(void)
+		{
+			$2
+			return 0;
+		}
+		module_init(start);
+		MODULE_DESCRIPTION("harness test");
+		MODULE_LICENSE("GPL");
+	END
+}
+
+build() {
+	TM_SRC=$work/src TM_BUILD_DIR=$work/build "$tm_scripts/build.sh" "$kernel"
+}
+
+test_build() {
+	make_source "$work/src" ''
+	expect 'a clean module builds' 0 "^$work/build\$" build
+	make_source "$work/src" 'int unused;'
+	expect 'a warning fails the build' 2 'unused variable' build
+	expect 'and fails it again when nothing has changed' 2 'unused variable' build
+	make_source "$work/src" 'no_such_function();'
+	expect 'an error fails the build' 2 'no_such_function' build
+}
+
+test_wrong_calls() {
+	expect 'an unknown kernel' 2 "unknown kernel '5.0'" \
+		"$tm_scripts/kernel.sh" 5.0
+	expect 'a path that is no kernel tree' 2 'no kernel build tree' \
+		"$tm_scripts/kernel.sh" "$work/src"
+	expect 'an initramfs that is not there' 2 'cannot read' \
+		"$tm_scripts/vm.sh" -k "$kernel" -i "$work/none"
+	expect 'a time limit that is no number' 2 "'x' is not" vm -t x
+	expect 'an unknown purpose' 2 "unknown purpose 'x'" \
+		"$tm_scripts/setup.sh" x
+}
+
+printf 'KTAP version 1\n1..34\n'
+# Fetched here, where its progress shows.
+"$tm_scripts/kernel.sh" "$kernel" >/dev/null
+# shellcheck disable=SC2086 # one word per option is meant
+"$tm_scripts/initramfs.sh" -o "$work/cpio" -k "$kernel" $guests
+test_reports
+test_outcomes
+test_ends
+test_build
+test_wrong_calls
+if [ "$count" -ne 34 ]; then
+	die "$count results where 34 were planned"
+fi
+exit "$failed"

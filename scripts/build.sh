@@ -52,9 +52,10 @@ fail() {
 	die "$1 (kernel $KERNEL_RELEASE)"
 }
 
+[ -n "${TM_BUILD_DIR:-}" ] || prune "$cache/build" 30
 copy_sources
 say "building taskmonitor.ko for $KERNEL_RELEASE"
-make -C "$KERNEL_BUILD" M="$dir" "$@" modules >"$log" 2>&1 9>&- ||
+make -j"$(nproc)" -C "$KERNEL_BUILD" M="$dir" "$@" modules >"$log" 2>&1 9>&- ||
 	fail 'the module does not build'
 # As gcc, sparse, objtool, ld and modpost put it.
 if grep -Eq ': warning:|: error:|^WARNING:|^ERROR:' "$log"; then

@@ -99,30 +99,38 @@ relocate() {
 }
 
 unpack() {
-	[ -d "$dir" ] && return
+	[ ! -d "$dir" ] || return 0
 	say "unpacking kernel $release ($version) into $dir"
+	rm -rf "$tmp"
 	tmp=$(scratch kernel)
 	set --
 	for d in $unused; do
 		set -- "$@" --exclude "./*lib/modules/*/kernel/$d"
 	done
 	for p in "$image" "$headers" $parts; do
-		deb=$(download "$p" "$tmp") || { rm -rf "$tmp"; return 1; }
+		deb=$(download "$p" "$tmp") || return 1
 		# vmlinux is there for BTF, which needs pahole and nobody reads here.
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp" "$@" \
-			--exclude './usr/src/*/vmlinux' --exclude './usr/share'
+			--exclude './usr/src/*/vmlinux' --exclude './usr/share' ||
+			return 1
 		rm -f "$deb"
 	done
-	relocate "$tmp" "$dir"
+	relocate "$tmp" "$dir" || return 1
 	publish "$tmp" "$dir"
 }
 
-# Is what was unpacked still there?
+# Is what was unpacked still there? Then it is in use.
 is_complete() (
 	# shellcheck source=/dev/null
 	. "$env"
-	[ -e "$KERNEL_IMAGE" ] && [ -e "$KERNEL_BUILD/Makefile" ]
+	[ -e "$KERNEL_IMAGE" ] && [ -e "$KERNEL_BUILD/Makefile" ] &&
+		touch "$KERNEL_MODULES"
 )
+
+# All but the stamp.
+print_env() {
+	tail -n +2 "$env"
+}
 
 stock_kernel() {
 	name=$1
@@ -131,16 +139,16 @@ stock_kernel() {
 	# learnt something new.
 	stamp="# $(stat -c %Y "$apt_lists" 2>/dev/null)"
 	if [ -e "$env" ] && [ "$(head -n 1 "$env")" = "$stamp" ] && is_complete; then
-		cat "$env"
+		print_env
 		return
 	fi
 	lock "kernel-$name"
 	suffix=
 	[ "$name" = "${name%-rt}" ] || suffix=-rt
 	if ! resolve "${name%-rt}" "$suffix"; then
-		if [ -e "$env" ]; then
+		if [ -e "$env" ] && is_complete; then
 			warn "apt knows no kernel $name now; taking the one unpacked before"
-			cat "$env"
+			print_env
 			return
 		fi
 		apt_update || die 'apt-get update failed'
@@ -150,7 +158,7 @@ stock_kernel() {
 	if ! unpack; then
 		# The lists name a version that the mirror has dropped.
 		apt_update && resolve "${name%-rt}" "$suffix"
-		unpack || die "cannot download kernel $name"
+		unpack || die "cannot download and unpack kernel $name"
 	fi
 	stamp="# $(stat -c %Y "$apt_lists" 2>/dev/null)"
 	{
@@ -159,9 +167,16 @@ stock_kernel() {
 			"$dir/usr/src/$headers" "$dir"
 	} >"$env.$$"
 	mv "$env.$$" "$env"
+	touch "$dir"
+	prune "$cache/kernel" 30
 	unlock
-	cat "$env"
+	print_env
 }
+
+tmp=''
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 [ $# -eq 1 ] || die 'usage: kernel.sh NAME'
 case $1 in

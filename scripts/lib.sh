@@ -8,6 +8,8 @@ LC_ALL=C
 # A user's PATH lacks these, and modprobe, depmod and mke2fs are there.
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
+# `make test` must not hand its own flags to the builds that it starts.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
 
 # The scripts of one tree call each other; the sources may be another tree's.
 tm_scripts=$(cd -- "$(dirname -- "$0")" && pwd)
@@ -71,10 +73,16 @@ unlock() {
 	exec 9>&-
 }
 
+# prune DIRECTORY DAYS: drops what nobody has used or touched for so long.
+prune() {
+	find "$1" -mindepth 1 -maxdepth 1 -type d -mtime "+$2" -exec rm -rf {} +
+}
+
 # A directory that the caller fills and then renames into place, so that an
 # interrupted run leaves nothing half done. Call under a lock.
 scratch() {
 	mkdir -p "$cache/tmp"
+	prune "$cache/tmp" 1
 	mktemp -d "$cache/tmp/$1.XXXXXX"
 }
 

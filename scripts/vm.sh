@@ -8,6 +8,7 @@
 #
 # -I  deterministic time: one guest instruction is one nanosecond
 # -x  interactive: the console is this terminal
+# -t  the time limit: 600 seconds, or none with -x, if it is not given
 # -l  keeps console.log, verdict.log and, while QEMU runs, qemu.pid there
 #
 # Exit status: 0 the guest says success, 1 it says failure, 2 a wrong call,
@@ -55,6 +56,7 @@ for file in "$initramfs" "${disk:-$initramfs}"; do
 	[ -r "$file" ] || die "cannot read '$file'"
 done
 command -v "$qemu" >/dev/null || die "no $qemu; run scripts/setup.sh vm"
+[ -n "$interactive" ] || limit=${limit:-600}
 [ -z "$interactive" ] || [ -t 0 ] || die '-x needs a terminal'
 
 KERNEL_CMDLINE=

@@ -13,10 +13,12 @@ set -eu
 
 kernel=${HARNESS_KERNEL:-6.12}
 work=$(mktemp -d)
-background=''
+background='' hung=''
 
 cleanup() {
-	[ -z "$background" ] || kill "$background" 2>/dev/null || :
+	for p in $background $hung; do
+		kill "$p" 2>/dev/null || :
+	done
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -133,11 +135,24 @@ report_in() {
 	echo "${found:-none}"
 }
 
-test_outcomes() {
-	# In the background, for it takes its whole time.
-	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 20 \
+# In the background, for it takes its whole time.
+start_hung() {
+	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 40 \
 		-a tm.run=/loop >"$work/hung" 2>&1 &
-	background=$!
+	hung=$!
+}
+
+test_hung() {
+	status=0
+	wait "$hung" || status=$?
+	hung=''
+	expect 'the time limit lets a VM run until then' 0 '^looping$' \
+		cat "$work/hung"
+	expect 'it is told as HUNG, status 4' 0 '^HUNG:' \
+		sh -c "cat '$work/hung'; [ $status -eq 4 ]"
+}
+
+test_outcomes() {
 	mkdir "$work/disk"
 	echo 'disk read' >"$work/disk/hello"
 	mke2fs -q -t ext4 -d "$work/disk" "$work/disk.img" 8M >/dev/null
@@ -147,12 +162,6 @@ test_outcomes() {
 	expect 'a command that is not there' 1 '^TM-EXIT 127$' vm -a tm.run=/none
 	expect 'a panic' 5 'Kernel panic - not syncing: sysrq' vm -a tm.run=/crash
 	expect 'a report beside a good verdict' 5 '^TM-EXIT 0$' vm -a tm.run=/report
-	status=0
-	wait "$background" || status=$?
-	background=''
-	expect 'the time limit' 0 '^looping$' cat "$work/hung"
-	expect 'it is told as HUNG, status 4' 0 '^HUNG:' \
-		sh -c "cat '$work/hung'; [ $status -eq 4 ]"
 }
 
 # A VM that loops, in the background; its QEMU's number in $qemu_pid.
@@ -235,11 +244,13 @@ printf 'KTAP version 1\n1..34\n'
 "$tm_scripts/kernel.sh" "$kernel" >/dev/null
 # shellcheck disable=SC2086 # one word per option is meant
 "$tm_scripts/initramfs.sh" -o "$work/cpio" -k "$kernel" $guests
+start_hung
 test_reports
 test_outcomes
 test_ends
 test_build
 test_wrong_calls
+test_hung
 if [ "$count" -ne 34 ]; then
 	die "$count results where 34 were planned"
 fi

@@ -1,0 +1,246 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# debug-kernel.sh NAME: builds a kernel that looks for our mistakes from
+# Debian's kernel source, once, and prints what kernel.sh prints.
+#
+# NAME: 6.1-debug, 6.12-debug    memory, locking, lifetimes, fault injection
+#       6.12-kcsan               data races
+#
+# A kernel has what the fragments that its name selects ask for, and nothing
+# else: guest.config, guest-VERSION.config, FLAVOUR.config and
+# FLAVOUR-VERSION.config of this directory, where they exist.
+set -eu
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+
+# To be raised when the way in which a kernel is built changes.
+build_version=1
+
+unused_drivers='accel clk crypto dma gpu hid hwmon i2c iio infiniband input md
+	media mfd misc mmc mtd net phy pinctrl platform regulator scsi soc spi
+	staging usb video'
+
+fragments() {
+	for f in "guest" "guest-$version" "$flavour" "$flavour-$version"; do
+		f=$tm_scripts/$f.config
+		[ ! -e "$f" ] || printf '%s\n' "$f"
+	done
+}
+
+# The package that source_tarball takes: the installed one, or apt's choice.
+source_version() {
+	if [ -e "/usr/src/linux-source-$version.tar.xz" ]; then
+		dpkg-query -W -f '${Version}' "linux-source-$version"
+	else
+		known_package "linux-source-$version" || apt_update ||
+			die 'apt-get update failed'
+		package_field "linux-source-$version" Version
+	fi
+}
+
+need_tools() {
+	for tool in "$CC" make flex bison bc perl xz tar; do
+		command -v "$tool" >/dev/null || lacking="${lacking-} $tool"
+	done
+	echo '#include <libelf.h>' | "$CC" -E - >/dev/null 2>&1 ||
+		lacking="${lacking-} libelf.h"
+	[ -z "${lacking-}" ] ||
+		die "building kernel $name lacks:$lacking; run scripts/setup.sh debug"
+}
+
+# What tar leaves packed: all that no kernel of ours compiles. Kconfig files
+# refer to each other across drivers and architectures, so they all come.
+unused_files() {
+	top=linux-source-$version
+	printf '%s\n' "$top/arch/[a-w]*.[chS]" "$top/arch/[a-w]*.dts*" \
+		"$top/Documentation/[a-zA-Z]*/*" "$top/sound/*.[ch]" \
+		"$top/tools/testing/*" "$top/tools/perf/*"
+	for d in $unused_drivers; do
+		printf '%s\n' "$top/drivers/$d/*.[chS]"
+	done
+}
+
+# Both flavours of a version are built from one copy.
+prepare_source() {
+	source=$cache/source/tree-$package-$(unused_files | key)
+	lock "source-$version"
+	if [ ! -d "$source" ]; then
+		tarball=$(source_tarball "$version")
+		tmp=$(scratch source)
+		say "unpacking $tarball"
+		unused_files >"$tmp/.unused"
+		tar -xJf "$tarball" -C "$tmp" --strip-components=1 \
+			-X "$tmp/.unused" || die "cannot unpack $tarball"
+		publish "$tmp" "$source"
+	fi
+	unlock
+}
+
+# check_config CONFIG FRAGMENT...: prints every line of the fragments that did
+# not come to be. A symbol that is to be off may be missing from CONFIG, but
+# not from every Kconfig file: that is a misspelt one.
+check_config() {
+	config=$1
+	shift
+	awk '
+	FILENAME == ARGV[1] {
+		if (match($0, /^CONFIG_[A-Za-z0-9_]+=/))
+			value[substr($0, 1, RLENGTH - 1)] = $0
+		next
+	}
+	/^CONFIG_[A-Za-z0-9_]+=/ {
+		symbol = substr($0, 1, index($0, "=") - 1)
+		if (!(symbol in value))
+			print $0 ": the kernel has it not set"
+		else if (value[symbol] != $0)
+			print $0 ": the kernel has " value[symbol]
+		next
+	}
+	/^# CONFIG_[A-Za-z0-9_]+ is not set$/ {
+		if ($2 in value)
+			print $0 ": the kernel has " value[$2]
+		next
+	}
+	/^#?[^#]*CONFIG_/ || /^[^#]/ { print $0 ": not a line of a fragment" }
+	' "$config" "$@"
+	declared=$(mktemp "$cache/tmp/symbols.XXXXXX")
+	find "$source" -name 'Kconfig*' -exec \
+		sed -n 's/^[[:blank:]]*\(menu\)*config[[:blank:]]*/CONFIG_/p' {} + |
+		sort -u >"$declared"
+	sed -n 's/^# \(CONFIG_[A-Za-z0-9_]*\) is not set$/\1/p' "$@" | sort -u |
+		comm -23 - "$declared" | sed 's/$/: no such symbol/'
+	rm -f "$declared"
+}
+
+kmake() {
+	make -C "$source" O="$objects" ARCH=x86 CC="$CC" HOSTCC="$CC" \
+		KBUILD_BUILD_USER=taskmonitor KBUILD_BUILD_HOST=lab "$@"
+}
+
+configure() {
+	say "$name: configuring"
+	# shellcheck disable=SC2046 # one word per fragment is meant
+	set -- $(fragments)
+	cat "$@" >"$objects/asked"
+	kmake KCONFIG_ALLCONFIG="$objects/asked" allnoconfig >"$log" 2>&1 ||
+		fail 'cannot be configured'
+	check_config "$objects/.config" "$@" >"$objects/dropped"
+	[ ! -s "$objects/dropped" ] || {
+		log=$objects/dropped
+		fail 'cannot be configured as its fragments ask'
+	}
+}
+
+# Shows that it is alive while it builds for minutes.
+progress() {
+	count=0
+	while IFS= read -r line; do
+		printf '%s\n' "$line"
+		case $line in
+		'  CC '* | '  AS '*) count=$((count + 1)) ;;
+		*) continue ;;
+		esac
+		[ $((count % 100)) -ne 0 ] || say "$name: $count files, ${line##* }"
+	done
+}
+
+# In the race detector's kernel only what writes a module's variables behind
+# its back is instrumented: module parameters. Then every report is about the
+# module, none about the kernel's own harmless races; and what the module
+# reads of the kernel's is watched all the same (race at unknown origin).
+instrument() {
+	[ "$flavour" != kcsan ] ||
+		printf '%s\n' KCSAN_SANITIZE=n KCSAN_SANITIZE_params.o=y
+}
+
+compile() {
+	say "$name: compiling, about five minutes on two CPUs; log: $log"
+	# shellcheck disable=SC2046 # one word per variable is meant
+	{
+		kmake -j"$(nproc)" $(instrument) bzImage modules 2>&1 &&
+			echo yes >"$objects/compiled"
+	} | progress >>"$log"
+	[ -e "$objects/compiled" ] || fail 'does not compile'
+}
+
+# Other jobs go on for a while after one has failed.
+fail() {
+	grep -n -E ':[0-9]+: |error:|undefined reference|\*\*\* ' "$log" |
+		head -n 20 >&2
+	tail -n 20 "$log" >&2
+	die "kernel $name $1"
+}
+
+# What a module is built against stays: headers, tools, Module.symvers.
+trim() {
+	rm -f "$objects"/vmlinux* "$objects"/.vmlinux* "$objects"/.tmp_vmlinux* \
+		"$objects/asked" "$objects/dropped" "$objects/compiled"
+	mv "$objects/arch/x86/boot/bzImage" "$objects/bzImage"
+	find "$objects" -path "$objects/scripts" -prune -o \
+		-path "$objects/tools/objtool" -prune -o \
+		-path "$objects/arch/x86/boot/*" -type f -exec rm -f {} + -o \
+		-type f \( -name '*.[oa]' -o -name '.*.cmd' -o -name '*.mod*' \) \
+		-exec rm -f {} +
+}
+
+# A tree is of no use without the source that it refers to.
+is_built() {
+	[ -d "$dir/source/" ]
+}
+
+build() {
+	need_tools
+	prepare_source
+	lock "kernel-$name"
+	! is_built || return 0
+	objects=$(scratch kernel)
+	trap 'rm -rf "$objects"' EXIT
+	trap 'exit 130' INT TERM
+	mkdir -p "$cache/log"
+	log=$cache/log/$name.log
+	configure
+	compile
+	trim
+	publish "$objects" "$dir"
+	unlock
+}
+
+# Words that this kernel needs on its command line. Emulation is slow, which is
+# no lockup. Allocations can only be profiled where the boot allows it.
+command_line() {
+	printf 'watchdog_thresh=60'
+	case $name in
+	6.12-debug) printf ' sysctl.vm.mem_profiling=0' ;;
+	esac
+}
+
+[ $# -eq 1 ] || die 'usage: debug-kernel.sh 6.1-debug|6.12-debug|6.12-kcsan'
+name=$1
+case $name in
+6.1-debug | 6.12-debug | 6.12-kcsan) ;;
+*) die "unknown kernel '$name'; use 6.1-debug, 6.12-debug or 6.12-kcsan" ;;
+esac
+version=${name%-*} flavour=${name#*-}
+
+# A module must be built with its kernel's compiler, and this is make's choice.
+CC=gcc
+command -v "$CC" >/dev/null || die 'no gcc; run scripts/setup.sh debug'
+
+package=$version-$(source_version | tr -c "A-Za-z0-9.+-" _)
+# shellcheck disable=SC2046 # one word per fragment is meant
+dir=$cache/kernel/$name-$({
+	printf '%s\n' "$package" "$build_version"
+	"$CC" --version
+	cat $(fragments)
+} | key)
+is_built || build
+touch "$dir" "$(readlink "$dir/source")"
+prune "$cache/kernel" 30
+prune "$cache/source" 30
+
+assign KERNEL_RELEASE "$(cat "$dir/include/config/kernel.release")"
+assign KERNEL_IMAGE "$dir/bzImage"
+assign KERNEL_BUILD "$dir"
+assign KERNEL_MODULES ''
+assign KERNEL_CMDLINE "$(command_line)"

@@ -496,3 +496,7 @@ void tm_files_exit(struct taskmonitor *tm)
 	debugfs_remove(tm_stats_file);
 	sysfs_remove_file(kernel_kobj, &tm_attribute.attr);
 }
+
+#ifdef TASKMONITOR_KUNIT
+#include "tests/debugfs_seq_kunit.h"
+#endif

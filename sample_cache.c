@@ -8,6 +8,7 @@
 #include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
+#include <linux/rculist.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/cputime.h>
 #include <linux/sched/signal.h>
@@ -193,7 +194,8 @@ static void tm_sum_group_cputime(struct task_struct *task,
 	sum->utime = signal->utime;
 	sum->stime = signal->stime;
 	sum->runtime = signal->sum_sched_runtime;
-	for_each_thread(task, thread)
+	/* for_each_thread() names tasklist_lock to lockdep: not exported. */
+	list_for_each_entry_rcu(thread, &signal->thread_head, thread_node)
 		tm_add_task_cputime(thread, sum);
 }
 
@@ -405,3 +407,7 @@ struct task_sample *tm_save_sample(struct taskmonitor *tm,
 	mutex_unlock(&monitor->lock);
 	return sample;
 }
+
+#ifdef TASKMONITOR_KUNIT
+#include "tests/sample_cache_kunit.h"
+#endif

@@ -299,3 +299,7 @@ void tm_shrinker_may_lock(struct mutex *lock)
 	might_lock(lock);
 	fs_reclaim_release(GFP_KERNEL);
 }
+
+#ifdef TASKMONITOR_KUNIT
+#include "tests/shrinker_kunit.h"
+#endif

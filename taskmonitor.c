@@ -616,3 +616,7 @@ module_exit(tm_exit);
 
 MODULE_DESCRIPTION("Records the CPU time and memory of chosen processes");
 MODULE_LICENSE("GPL");
+
+#ifdef TASKMONITOR_KUNIT
+#include "tests/taskmonitor_kunit.h"
+#endif

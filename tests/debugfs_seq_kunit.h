@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Unit tests of debugfs_seq.c, which includes this file. */
+
+#include "kunit.h"
+
+static void tm_test_parse(struct kunit *test)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		int err, nr;
+	} cases[] = {
+#define TM_CASE(text, err, nr) { text, sizeof(text) - 1, err, nr }
+		TM_CASE("1", 0, 1),
+		TM_CASE("312\n", 0, 312),
+		TM_CASE("-312\n", 0, -312),
+		TM_CASE("007", 0, 7),
+		TM_CASE("2147483647", 0, INT_MAX),
+		TM_CASE("-2147483647\n", 0, -INT_MAX),
+		TM_CASE("", -EINVAL, 0),
+		TM_CASE("\n", -EINVAL, 0),
+		TM_CASE("0", -EINVAL, 0),
+		TM_CASE("-0\n", -EINVAL, 0),
+		TM_CASE("+5", -EINVAL, 0),
+		TM_CASE("-+5", -EINVAL, 0),
+		TM_CASE("--5", -EINVAL, 0),
+		TM_CASE("-", -EINVAL, 0),
+		TM_CASE("-\n", -EINVAL, 0),
+		TM_CASE("+", -EINVAL, 0),
+		TM_CASE("abc", -EINVAL, 0),
+		TM_CASE("0x1", -EINVAL, 0),
+		TM_CASE(" 12", -EINVAL, 0),
+		TM_CASE("12 ", -EINVAL, 0),
+		TM_CASE("12 13", -EINVAL, 0),
+		TM_CASE("12\n13", -EINVAL, 0),
+		TM_CASE("12\n\n", -EINVAL, 0),
+		TM_CASE("12\0", -EINVAL, 0),
+		TM_CASE("12\0junk", -EINVAL, 0),
+		TM_CASE("\0", -EINVAL, 0),
+		TM_CASE("2147483648", -ERANGE, 0),
+		TM_CASE("-2147483648\n", -ERANGE, 0),
+		TM_CASE("99999999999", -ERANGE, 0),
+#undef TM_CASE
+	};
+	int i, nr, err;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		nr = 0;
+		err = tm_parse_pid(cases[i].text, cases[i].len, &nr);
+		KUNIT_EXPECT_EQ_MSG(test, err, cases[i].err, "'%s'",
+				    cases[i].text);
+		if (!err)
+			KUNIT_EXPECT_EQ_MSG(test, nr, cases[i].nr, "'%s'",
+					    cases[i].text);
+	}
+}
+
+/* Every figure at its largest; a buffer too small by one byte takes nothing. */
+static void tm_test_format(struct kunit *test)
+{
+	struct task_sample sample = {
+		.rss = U32_MAX,
+		.total = (1ULL << TM_TOTAL_BITS) - 1,
+		.stack = (1ULL << TM_STACK_BITS) - 1,
+		.data = (1ULL << TM_DATA_BITS) - 1,
+		.threads = (1ULL << TM_THREADS_BITS) - 1,
+		.state = task_state_index(current),
+		.usr = U64_MAX,
+		.sys = U64_MAX,
+		.time = U64_MAX,
+	};
+	static const char * const parts[] = {
+		"pid 4194304 usr 18446744073709551615 ",
+		" sys 18446744073709551615 total 274877906940 ",
+		" stack 1073741820 data 274877906940 rss 17179869180 ",
+		" threads 16777215 state R time 18446744073709551615\n",
+	};
+	size_t len;
+	int i;
+	char *buf = kunit_kzalloc(test, 256, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	len = tm_format_row(buf, 256, 4194304, &sample);
+	KUNIT_EXPECT_EQ(test, len, strlen(buf));
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(buf, parts[i]), "%s",
+					  parts[i]);
+	KUNIT_EXPECT_EQ(test, tm_format_row(buf, len + 1, 4194304, &sample),
+			len);
+	KUNIT_EXPECT_EQ(test, tm_format_row(buf, len, 4194304, &sample),
+			(size_t)0);
+	KUNIT_EXPECT_EQ(test, tm_format_row(buf, 0, 4194304, &sample),
+			(size_t)0);
+}
+
+/* A reader, with a seq_file of its own. */
+struct tm_test_reader {
+	struct seq_file seq;
+	struct tm_cursor cursor;
+	loff_t pos;
+};
+
+static struct tm_test_reader *tm_test_open(struct kunit *test)
+{
+	struct tm_test_reader *reader;
+
+	reader = kunit_kzalloc(test, sizeof(*reader), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, reader);
+	reader->cursor.tm = tm_test_tm(test);
+	reader->seq.private = &reader->cursor;
+	return reader;
+}
+
+/* Read @n rows, as one read(2) would; returns the time of the last, or 0. */
+static u64 tm_test_read(struct tm_test_reader *reader, int n)
+{
+	struct task_sample *sample;
+	u64 time = 0;
+
+	sample = tm_seq_start(&reader->seq, &reader->pos);
+	for (; sample && n; n--) {
+		time = sample->time;
+		sample = tm_seq_next(&reader->seq, sample, &reader->pos);
+	}
+	tm_seq_stop(&reader->seq, sample);
+	return n ? 0 : time;
+}
+
+static void tm_test_close(struct tm_test_reader *reader)
+{
+	tm_cursor_set_sample(&reader->cursor, NULL);
+	tm_cursor_set_monitor(&reader->cursor, NULL);
+}
+
+/* Two histories, 1 to 9 and 101 to 109. */
+static void tm_test_histories(struct kunit *test, struct task_monitor *m[2])
+{
+	u64 time;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		m[i] = tm_test_monitor(test);
+		for (time = 1; time <= 9; time++)
+			tm_test_sample(test, m[i], 100 * i + time);
+	}
+}
+
+static void tm_test_cursor_all(struct kunit *test)
+{
+	struct tm_test_reader *reader = tm_test_open(test);
+	struct task_monitor *m[2];
+	int i;
+
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 0ULL);
+	tm_test_histories(test, m);
+	for (i = 0; i < 18; i++)
+		KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1),
+				(u64)(i < 9 ? 1 + i : 101 + i - 9));
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 0ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 0ULL);
+	reader->pos = 0;
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 12), 103ULL);
+	tm_test_close(reader);
+}
+
+/* The sample at which it stopped is gone: on with the oldest that is left. */
+static void tm_test_cursor_evicted(struct kunit *test)
+{
+	struct tm_test_reader *reader = tm_test_open(test);
+	struct task_monitor *m[2];
+	int i;
+
+	tm_test_histories(test, m);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 3), 3ULL);
+	/* Older ones only: nothing changes for this reader. */
+	for (i = 0; i < 3; i++)
+		tm_test_drop(test, m[0]);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 4ULL);
+	/* 4 and 5, which it was to show next, and 6 */
+	for (i = 0; i < 3; i++)
+		tm_test_drop(test, m[0]);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 7ULL);
+	/* all of it */
+	for (i = 0; i < 3; i++)
+		tm_test_drop(test, m[0]);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 101ULL);
+	tm_test_close(reader);
+}
+
+/* The PID that is being read is removed: on with the next. */
+static void tm_test_cursor_removed(struct kunit *test)
+{
+	struct tm_test_reader *reader = tm_test_open(test);
+	struct task_monitor *m[2];
+
+	tm_test_histories(test, m);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 3), 3ULL);
+	tm_test_remove(test, m[0]);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 101ULL);
+	tm_test_remove(test, m[1]);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 0ULL);
+	tm_test_close(reader);
+}
+
+/* While a reader rests it has one reference to one sample, and no more. */
+static void tm_test_cursor_pin(struct kunit *test)
+{
+	struct tm_test_reader *reader = tm_test_open(test);
+	struct task_sample *sample;
+	struct task_monitor *m[2];
+
+	tm_test_histories(test, m);
+	tm_test_read(reader, 3);
+	sample = reader->cursor.sample;
+	KUNIT_ASSERT_NOT_NULL(test, sample);
+	KUNIT_EXPECT_EQ(test, sample->time, 4ULL);
+	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
+	KUNIT_EXPECT_EQ(test, kref_read(&m[0]->ref), 2U);
+	tm_test_read(reader, 1);
+	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 1U);
+	tm_test_close(reader);
+	KUNIT_EXPECT_EQ(test, kref_read(&m[0]->ref), 1U);
+}
+
+static struct kunit_case tm_files_cases[] = {
+	KUNIT_CASE(tm_test_parse),
+	KUNIT_CASE(tm_test_format),
+	KUNIT_CASE(tm_test_cursor_all),
+	KUNIT_CASE(tm_test_cursor_evicted),
+	KUNIT_CASE(tm_test_cursor_removed),
+	KUNIT_CASE(tm_test_cursor_pin),
+	{ }
+};
+
+static struct kunit_suite tm_files_suite = {
+	.name = "taskmonitor_debugfs_seq",
+	.init = tm_test_init,
+	.exit = tm_test_exit,
+	.test_cases = tm_files_cases,
+};
+
+kunit_test_suite(tm_files_suite);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Unit tests of sample_cache.c, which includes this file. */
+
+#include "kunit.h"
+
+/* T4Q2: the reserve is all there when the slab has nothing, and no more. */
+static void tm_test_reserve(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_sample *samples[TM_TEST_RESERVE];
+	int i;
+
+	((struct tm_test *)test->priv)->exhausted = true;
+	for (i = 0; i < TM_TEST_RESERVE; i++) {
+		samples[i] = tm_sample_alloc(tm, GFP_NOWAIT);
+		KUNIT_ASSERT_NOT_NULL(test, samples[i]);
+	}
+	KUNIT_EXPECT_NULL(test, tm_sample_alloc(tm, GFP_NOWAIT));
+	for (i = 0; i < TM_TEST_RESERVE; i++)
+		KUNIT_EXPECT_TRUE(test, tm_sample_put(samples[i], tm));
+	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE);
+}
+
+/* T5Q3: two references when a sample is saved: the history's and ours. */
+static void tm_test_references(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct task_sample *sample;
+
+	tm_test_lock(tm);
+	sample = tm_save_sample(tm, monitor, 7, NULL);
+	tm_test_unlock(tm);
+	KUNIT_ASSERT_NOT_NULL(test, sample);
+	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
+
+	/* Evicted, it stays valid for as long as we have it. */
+	KUNIT_EXPECT_FALSE(test, tm_test_drop(test, monitor));
+	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 1U);
+	KUNIT_EXPECT_EQ(test, sample->time, 7ULL);
+	KUNIT_EXPECT_TRUE(test, list_empty(&sample->node));
+	KUNIT_EXPECT_TRUE(test, tm_sample_put(sample, tm));
+}
+
+/* A spare sample is the one that is filled, and no other is allocated. */
+static void tm_test_spare(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct task_sample *spare = tm_sample_alloc(tm, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, spare);
+	tm_test_lock(tm);
+	KUNIT_EXPECT_PTR_EQ(test, tm_save_sample(tm, monitor, 1, spare), spare);
+	tm_test_unlock(tm);
+	KUNIT_EXPECT_EQ(test, kref_read(&spare->ref), 2U);
+	tm_sample_put(spare, tm);
+}
+
+/* With neither slab nor reserve the oldest of the same history is reused. */
+static void tm_test_recycle(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	u64 time;
+
+	((struct tm_test *)test->priv)->exhausted = true;
+	for (time = 1; time <= TM_TEST_RESERVE + 3; time++)
+		KUNIT_EXPECT_NOT_NULL(test,
+				      tm_test_sample(test, monitor, time));
+	KUNIT_EXPECT_EQ(test, tm->stats.recycled, 3ULL);
+	KUNIT_EXPECT_EQ(test, tm->stats.dropped, 0ULL);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 0UL + TM_TEST_RESERVE);
+	KUNIT_EXPECT_EQ(test,
+			list_first_entry(&monitor->samples, struct task_sample,
+					 node)->time, 4ULL);
+}
+
+/* A sample that a reader holds cannot be reused: the next one is. */
+static void tm_test_recycle_held(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct task_sample *held;
+	u64 time;
+
+	((struct tm_test *)test->priv)->exhausted = true;
+	for (time = 1; time <= TM_TEST_RESERVE; time++)
+		tm_test_sample(test, monitor, time);
+	held = list_first_entry(&monitor->samples, struct task_sample, node);
+	kref_get(&held->ref);
+
+	KUNIT_EXPECT_NOT_NULL(test, tm_test_sample(test, monitor, time));
+	KUNIT_EXPECT_EQ(test, tm->stats.recycled, 2ULL);
+	KUNIT_EXPECT_EQ(test, held->time, 1ULL);
+	KUNIT_EXPECT_TRUE(test, tm_sample_put(held, tm));
+}
+
+/* With nothing to reuse either the sample is dropped, and that is counted. */
+static void tm_test_dropped(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *rich = tm_test_monitor(test);
+	struct task_monitor *poor = tm_test_monitor(test);
+	u64 time;
+
+	((struct tm_test *)test->priv)->exhausted = true;
+	for (time = 1; time <= TM_TEST_RESERVE; time++)
+		tm_test_sample(test, rich, time);
+	KUNIT_EXPECT_NULL(test, tm_test_sample(test, poor, time));
+	KUNIT_EXPECT_EQ(test, tm->stats.dropped, 1ULL);
+	KUNIT_EXPECT_EQ(test, tm->stats.recycled, 0ULL);
+	KUNIT_EXPECT_EQ(test, rich->nr_samples, 0UL + TM_TEST_RESERVE);
+}
+
+static void tm_test_cap(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	u64 time;
+
+	for (time = 1; time <= 10; time++)
+		tm_test_sample(test, monitor, time);
+	tm->max_samples = 3;
+	tm_test_sample(test, monitor, time);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 3UL);
+	KUNIT_EXPECT_EQ(test, tm->stats.capped, 8ULL);
+	KUNIT_EXPECT_EQ(test, monitor->oldest, 9ULL);
+}
+
+/* The kernel's own counterpart of each: cputime_adjust(). */
+static void tm_test_scale(struct kunit *test)
+{
+	static const struct {
+		struct tm_cputime now, prev;
+		u64 utime, stime;
+	} cases[] = {
+		/* no tick yet, or ticks of one kind: all of it is that kind */
+		{ { 0, 0, 500 }, { }, 500, 0 },
+		{ { 0, 8, 500 }, { }, 0, 500 },
+		{ { 8, 0, 500 }, { }, 500, 0 },
+		/* as the ticks say, and the sum is what ran */
+		{ { 3, 1, 1000 }, { }, 750, 250 },
+		{ { 1, 2, 100 }, { }, 34, 66 },
+		/* neither falls */
+		{ { 3, 1, 1000 }, { 800, 100 }, 800, 200 },
+		{ { 3, 1, 1000 }, { 100, 400 }, 600, 400 },
+		/* nor the sum, were the run time to */
+		{ { 3, 1, 1000 }, { 900, 200 }, 900, 200 },
+		{ { 3, 1, 1000 }, { 900, 100 }, 900, 100 },
+		/* the product needs more than 64 bits: 100 CPUs, 10 years */
+		{ { 15768000000000000000ULL, 1000, 15768000000000001000ULL },
+		  { }, 15768000000000000000ULL, 1000 },
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct tm_cputime prev = cases[i].prev;
+
+		tm_scale_cputime(&cases[i].now, &prev);
+		KUNIT_EXPECT_EQ_MSG(test, prev.utime, cases[i].utime,
+				    "case %d", i);
+		KUNIT_EXPECT_EQ_MSG(test, prev.stime, cases[i].stime,
+				    "case %d", i);
+	}
+}
+
+static void tm_test_saturate(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, tm_saturate(0, 36), 0ULL);
+	KUNIT_EXPECT_EQ(test, tm_saturate((1ULL << 36) - 1, 36),
+			(1ULL << 36) - 1);
+	KUNIT_EXPECT_EQ(test, tm_saturate(1ULL << 36, 36), (1ULL << 36) - 1);
+	KUNIT_EXPECT_EQ(test, tm_saturate(U64_MAX, 36), (1ULL << 36) - 1);
+	/* 20 TiB of 4 KiB pages fit. */
+	KUNIT_EXPECT_EQ(test, tm_saturate(20ULL << 28, TM_TOTAL_BITS),
+			20ULL << 28);
+}
+
+static struct kunit_case tm_sample_cases[] = {
+	KUNIT_CASE(tm_test_reserve),
+	KUNIT_CASE(tm_test_references),
+	KUNIT_CASE(tm_test_spare),
+	KUNIT_CASE(tm_test_recycle),
+	KUNIT_CASE(tm_test_recycle_held),
+	KUNIT_CASE(tm_test_dropped),
+	KUNIT_CASE(tm_test_cap),
+	KUNIT_CASE(tm_test_scale),
+	KUNIT_CASE(tm_test_saturate),
+	{ }
+};
+
+static struct kunit_suite tm_sample_suite = {
+	.name = "taskmonitor_sample_cache",
+	.init = tm_test_init,
+	.exit = tm_test_exit,
+	.test_cases = tm_sample_cases,
+};
+
+kunit_test_suite(tm_sample_suite);

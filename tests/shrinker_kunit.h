@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Unit tests of shrinker.c, which includes this file. */
+
+#include <linux/completion.h>
+#include <linux/kthread.h>
+
+#include "kunit.h"
+
+static unsigned long tm_test_scan(struct kunit *test, unsigned long want,
+				  unsigned long *scanned)
+{
+	struct shrink_control sc = { .nr_to_scan = want };
+	unsigned long freed = tm_scan(tm_test_tm(test), &sc);
+
+	if (scanned)
+		*scanned = sc.nr_scanned;
+	return freed;
+}
+
+static u64 tm_test_oldest(struct task_monitor *monitor)
+{
+	return list_first_entry(&monitor->samples, struct task_sample,
+				node)->time;
+}
+
+/* Nothing to give: neither an empty list nor a living process's newest. */
+static void tm_test_nothing(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor;
+
+	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
+	monitor = tm_test_monitor(test);
+	tm_test_sample(test, monitor, 1);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 1UL);
+}
+
+/* Oldest first by time, whoever has it and whoever was added first. */
+static void tm_test_order(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *a = tm_test_monitor(test);
+	struct task_monitor *b = tm_test_monitor(test);
+	struct task_monitor *c = tm_test_monitor(test);
+	unsigned long scanned;
+	u64 time;
+
+	/* a: 5 to 14, b: 1 to 14, c: 12 to 14 */
+	for (time = 1; time <= 14; time++) {
+		if (time >= 5)
+			tm_test_sample(test, a, time);
+		tm_test_sample(test, b, time);
+		if (time >= 12)
+			tm_test_sample(test, c, time);
+	}
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 24UL);
+
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 3, &scanned), 3UL);
+	KUNIT_EXPECT_EQ(test, scanned, 3UL);
+	KUNIT_EXPECT_EQ(test, tm_test_oldest(b), 4ULL);
+	KUNIT_EXPECT_EQ(test, a->nr_samples, 10UL);
+
+	/* 4 of b, then 5 to 11 of both */
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 15, &scanned), 15UL);
+	KUNIT_EXPECT_EQ(test, tm_test_oldest(a), 12ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_oldest(b), 12ULL);
+	KUNIT_EXPECT_EQ(test, c->nr_samples, 3UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 6UL);
+
+	/* More than there is: all but the newest of each. */
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, &scanned), 6UL);
+	KUNIT_EXPECT_EQ(test, scanned, 6UL);
+	KUNIT_EXPECT_EQ(test, tm_test_oldest(a), 14ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_oldest(b), 14ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_oldest(c), 14ULL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm->stats.reclaimed, 24ULL);
+}
+
+/* An exited process's history goes whole, and its entry after it. */
+static void tm_test_exited(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	u64 time;
+
+	for (time = 1; time <= 5; time++)
+		tm_test_sample(test, monitor, time);
+	mutex_lock(&tm->lock);
+	mutex_lock(&monitor->lock);
+	monitor->exited = true;
+	tm_order_update(tm, monitor);
+	mutex_unlock(&monitor->lock);
+	mutex_unlock(&tm->lock);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 5UL);
+
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 4, NULL), 4UL);
+	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 1ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 4, NULL), 1UL);
+	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 0ULL);
+	KUNIT_EXPECT_TRUE(test, list_empty(&tm->tasks));
+}
+
+/* A sample that somebody holds is evicted, but has not been freed. */
+static void tm_test_held(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct task_sample *held = tm_test_sample(test, monitor, 1);
+	unsigned long scanned;
+
+	kref_get(&held->ref);
+	tm_test_sample(test, monitor, 2);
+	tm_test_sample(test, monitor, 3);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 2, &scanned), 1UL);
+	KUNIT_EXPECT_EQ(test, scanned, 2UL);
+	KUNIT_EXPECT_TRUE(test, tm_sample_put(held, tm));
+}
+
+struct tm_test_scanner {
+	struct kunit *test;
+	unsigned long freed;
+	struct completion done;
+};
+
+static int tm_test_scanner_fn(void *data)
+{
+	struct tm_test_scanner *scanner = data;
+
+	scanner->freed = tm_test_scan(scanner->test, 2, NULL);
+	complete(&scanner->done);
+	return 0;
+}
+
+/* A scan that finds the lock taken waits for it, and then gives. */
+static void tm_test_waits(struct kunit *test)
+{
+	struct tm_test_scanner scanner = { .test = test };
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct task_struct *thread;
+	u64 time;
+
+	for (time = 1; time <= 3; time++)
+		tm_test_sample(test, monitor, time);
+	init_completion(&scanner.done);
+
+	mutex_lock(&tm->lock);
+	thread = kthread_run(tm_test_scanner_fn, &scanner, "tm_test_scanner");
+	KUNIT_EXPECT_FALSE(test, IS_ERR(thread));
+	if (!IS_ERR(thread))
+		KUNIT_EXPECT_EQ(test,
+				wait_for_completion_timeout(&scanner.done,
+							    HZ / 5),
+				0UL);
+	mutex_unlock(&tm->lock);
+
+	if (!IS_ERR(thread))
+		wait_for_completion(&scanner.done);
+	KUNIT_EXPECT_EQ(test, scanner.freed, 2UL);
+}
+
+static struct kunit_case tm_shrinker_cases[] = {
+	KUNIT_CASE(tm_test_nothing),
+	KUNIT_CASE(tm_test_order),
+	KUNIT_CASE(tm_test_exited),
+	KUNIT_CASE(tm_test_held),
+	KUNIT_CASE(tm_test_waits),
+	{ }
+};
+
+static struct kunit_suite tm_shrinker_suite = {
+	.name = "taskmonitor_shrinker",
+	.init = tm_test_init,
+	.exit = tm_test_exit,
+	.test_cases = tm_shrinker_cases,
+};
+
+kunit_test_suite(tm_shrinker_suite);

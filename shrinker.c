@@ -26,6 +26,9 @@
  */
 #define TM_BATCH 8
 
+/* A sweep asks for 4 / TM_SEEKS of what is counted, rounded down: for one. */
+#define TM_COUNT_MIN (TM_SEEKS / 4)
+
 /*
  * What the shrinker may take: all but a living process's newest sample, and
  * all of an exited one's.
@@ -35,6 +38,13 @@ static unsigned long tm_givable(const struct task_monitor *monitor)
 	if (monitor->exited || !monitor->nr_samples)
 		return monitor->nr_samples;
 	return monitor->nr_samples - 1;
+}
+
+/* Nothing to give, unless its process has exited and nobody has noticed. */
+static bool tm_is_lone(const struct task_monitor *monitor)
+{
+	return monitor->nr_samples <= 1 && !monitor->exited &&
+	       !monitor->removed;
 }
 
 static u64 tm_oldest_time(const struct task_monitor *monitor)
@@ -82,6 +92,13 @@ void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor)
 	}
 	WRITE_ONCE(tm->givable, tm->givable + givable - monitor->givable);
 	monitor->givable = givable;
+
+	if (tm_is_lone(monitor) == list_empty(&monitor->lone)) {
+		if (list_empty(&monitor->lone))
+			list_add(&monitor->lone, &tm->lone);
+		else
+			list_del_init(&monitor->lone);
+	}
 }
 
 static struct task_monitor *tm_order_first(struct taskmonitor *tm)
@@ -112,6 +129,30 @@ static void tm_check_exit(struct task_monitor *monitor)
 }
 
 /*
+ * The same for those who had nothing to give, up to @want of them, in turn.
+ * Whoever has exited enters the eviction order.
+ */
+static void tm_notice_exits(struct taskmonitor *tm, unsigned long want)
+{
+	struct task_monitor *monitor;
+	LIST_HEAD(looked_at);
+
+	lockdep_assert_held(&tm->lock);
+
+	while (want-- && !list_empty(&tm->lone)) {
+		monitor = list_first_entry(&tm->lone, struct task_monitor,
+					   lone);
+		list_move_tail(&monitor->lone, &looked_at);
+		mutex_lock(&monitor->lock);
+		tm_check_exit(monitor);
+		tm_order_update(tm, monitor);
+		mutex_unlock(&monitor->lock);
+		tm_monitor_reap(tm, monitor);
+	}
+	list_splice_tail(&looked_at, &tm->lone);
+}
+
+/*
  * Evict up to @want samples of @monitor, who has the oldest, as long as they
  * are the oldest of all. Returns how many; adds to @freed those whose memory
  * was given back.
@@ -138,10 +179,17 @@ static unsigned long tm_evict(struct taskmonitor *tm,
 	return evicted;
 }
 
-/* Lock-free: called for every pass of reclaim, whatever it is after. */
+/*
+ * Lock-free: called for every pass of reclaim, whatever it is after. While
+ * sampling is stopped those who may have exited are worth a look.
+ */
 static unsigned long tm_count(struct taskmonitor *tm)
 {
-	return READ_ONCE(tm->givable) ?: SHRINK_EMPTY;
+	unsigned long count = READ_ONCE(tm->givable);
+
+	if (count || (!READ_ONCE(tm->sampling) && !list_empty(&tm->lone)))
+		return max(count, TM_COUNT_MIN + 0UL);
+	return SHRINK_EMPTY;
 }
 
 /*
@@ -155,6 +203,8 @@ static unsigned long tm_scan(struct taskmonitor *tm, struct shrink_control *sc)
 	struct task_monitor *monitor;
 
 	mutex_lock(&tm->lock);
+	if (!READ_ONCE(tm->sampling))
+		tm_notice_exits(tm, sc->nr_to_scan);
 	while (evicted < sc->nr_to_scan) {
 		monitor = tm_order_first(tm);
 		if (!monitor)

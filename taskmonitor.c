@@ -73,6 +73,7 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 	kref_init(&monitor->ref);
 	INIT_LIST_HEAD(&monitor->node);
 	INIT_LIST_HEAD(&monitor->samples);
+	INIT_LIST_HEAD(&monitor->lone);
 	mutex_init(&monitor->lock);
 	tm_shrinker_may_lock(&monitor->lock);
 	monitor->pid = pid;
@@ -89,6 +90,10 @@ static void tm_monitor_link(struct taskmonitor *tm,
 	monitor->id = tm->next_id++;
 	list_add_tail(&monitor->node, &tm->tasks);
 	tm->stats.monitors++;
+
+	mutex_lock(&monitor->lock);
+	tm_order_update(tm, monitor);
+	mutex_unlock(&monitor->lock);
 }
 
 /*
@@ -325,7 +330,7 @@ static int tm_monitor_fn(void *data)
 static void tm_set_sampling(struct taskmonitor *tm, bool sampling)
 {
 	mutex_lock(&tm->round_lock);
-	tm->sampling = sampling;
+	WRITE_ONCE(tm->sampling, sampling);
 	mutex_unlock(&tm->round_lock);
 }
 
@@ -557,6 +562,7 @@ static void tm_setup(struct taskmonitor *tm)
 	tm_shrinker_may_lock(&tm->lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	tm->order = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&tm->lone);
 }
 
 static int __init tm_init(void)

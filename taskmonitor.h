@@ -107,6 +107,8 @@ struct tm_cputime {
  * @givable: how many samples the shrinker may take; &taskmonitor.lock
  * @order: in &taskmonitor.order while @givable is not 0; &taskmonitor.lock
  * @oldest: time of the oldest sample, the key in that order; &taskmonitor.lock
+ * @lone: in &taskmonitor.lone while there is nothing to give and the process
+ *	is not known to have exited; &taskmonitor.lock
  */
 struct task_monitor {
 	struct list_head node;
@@ -125,6 +127,7 @@ struct task_monitor {
 	unsigned long givable;
 	struct rb_node order;
 	u64 oldest;
+	struct list_head lone;
 };
 
 /**
@@ -166,12 +169,14 @@ struct tm_stats {
  * @thread: the kthread, NULL while sampling is stopped
  * @round_lock: held for a round; protects @round_time and @sampling
  * @round_time: when the last round began
- * @sampling: someone samples: a process that is added gets its first sample
+ * @sampling: someone samples: a process that is added gets its first sample,
+ *	and an exit is noticed; the shrinker reads it without the lock
  * @lock: protects all that follows, up to @stats
  * @tasks: list of &task_monitor, in the order of adding
  * @next_id: id of the next monitor
  * @order: the monitors that have something to give, oldest sample first
  * @givable: how many samples the shrinker could free; read without the lock
+ * @lone: the monitors that have nothing to give as long as their process lives
  * @stats: the counters
  * @slab: cache of &task_sample; constant while anything else works
  * @pool: the reserve on top of @slab; likewise
@@ -193,6 +198,7 @@ struct taskmonitor {
 	u64 next_id;
 	struct rb_root_cached order;
 	unsigned long givable;
+	struct list_head lone;
 	struct tm_stats stats;
 
 	struct kmem_cache *slab;

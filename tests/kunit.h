@@ -58,6 +58,7 @@ static inline int tm_test_init(struct kunit *test)
 	mutex_init(&tm->lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	tm->order = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&tm->lone);
 	tm->slab = kmem_cache_create("tm_test_sample",
 				     sizeof(struct task_sample), 0, 0, NULL);
 	KUNIT_ASSERT_NOT_NULL(test, tm->slab);
@@ -89,6 +90,7 @@ static inline struct task_monitor *tm_test_monitor(struct kunit *test)
 	kref_init(&monitor->ref);
 	mutex_init(&monitor->lock);
 	INIT_LIST_HEAD(&monitor->samples);
+	INIT_LIST_HEAD(&monitor->lone);
 	monitor->pid = get_pid(task_pid(current));
 	monitor->type = PIDTYPE_TGID;
 	mutex_lock(&tm->lock);

@@ -29,6 +29,7 @@ static void tm_test_nothing(struct kunit *test)
 	struct taskmonitor *tm = tm_test_tm(test);
 	struct task_monitor *monitor;
 
+	tm->sampling = true;
 	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
 	monitor = tm_test_monitor(test);
@@ -36,6 +37,37 @@ static void tm_test_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
 	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 1UL);
+}
+
+/* With nobody sampling, those who may have exited are looked at in turn. */
+static void tm_test_unnoticed(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *dead[3], *alive;
+	int i;
+
+	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	alive = tm_test_monitor(test);
+	tm_test_sample(test, alive, 1);
+	for (i = 0; i < ARRAY_SIZE(dead); i++) {
+		dead[i] = tm_test_monitor(test);
+		tm_test_sample(test, dead[i], 1);
+	}
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 0UL + TM_COUNT_MIN);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
+	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 4ULL);
+
+	/* This thread leads no session: a type of PID that has no task. */
+	rcu_read_lock();
+	KUNIT_EXPECT_NULL(test, pid_task(task_pid(current), PIDTYPE_SID));
+	rcu_read_unlock();
+	for (i = 0; i < ARRAY_SIZE(dead); i++)
+		dead[i]->type = PIDTYPE_SID;
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 2, NULL), 2UL);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), 1UL);
+	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 1ULL);
+	KUNIT_EXPECT_EQ(test, alive->nr_samples, 1UL);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
 }
 
 /* Oldest first by time, whoever has it and whoever was added first. */
@@ -68,7 +100,7 @@ static void tm_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(a), 12ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(b), 12ULL);
 	KUNIT_EXPECT_EQ(test, c->nr_samples, 3UL);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 6UL);
+	KUNIT_EXPECT_EQ(test, tm->givable, 6UL);
 
 	/* More than there is: all but the newest of each. */
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, &scanned), 6UL);
@@ -76,7 +108,7 @@ static void tm_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(a), 14ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(b), 14ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(c), 14ULL);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm->givable, 0UL);
 	KUNIT_EXPECT_EQ(test, tm->stats.reclaimed, 24ULL);
 }
 
@@ -95,7 +127,7 @@ static void tm_test_exited(struct kunit *test)
 	tm_order_update(tm, monitor);
 	mutex_unlock(&monitor->lock);
 	mutex_unlock(&tm->lock);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 5UL);
+	KUNIT_EXPECT_EQ(test, tm->givable, 5UL);
 
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 4, NULL), 4UL);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 1ULL);
@@ -165,6 +197,7 @@ static void tm_test_waits(struct kunit *test)
 
 static struct kunit_case tm_shrinker_cases[] = {
 	KUNIT_CASE(tm_test_nothing),
+	KUNIT_CASE(tm_test_unnoticed),
 	KUNIT_CASE(tm_test_order),
 	KUNIT_CASE(tm_test_exited),
 	KUNIT_CASE(tm_test_held),

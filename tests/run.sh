@@ -1,30 +1,49 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [-k KERNEL]... [-s SUITE]...: runs the test suites in VMs, two at a
-# time, and ends with "N passed, N failed, N skipped". A VM that was lost, hung
-# or whose kernel reported a bug is a failure of its own, and so is every test
-# that was planned there and gave no result.
+# run.sh [-k KERNEL]... [-s SUITE]... [-a ARGUMENTS] [-t SECONDS]: runs the test
+# suites in VMs, two at a time, and ends with "N passed, N failed, N skipped". A
+# VM that was lost, hung or whose kernel reported a bug is a failure of its own,
+# and so is every test that was planned there and gave no result.
+#
+# -a: what the suites take, with commas: -s stress -a SEED,SECONDS
+# -t: the time limit of a VM (500)
+#
+# Without arguments: every suite on Debian's 6.1 and 6.12, most on their
+# PREEMPT_RT flavours and on the debug kernels, and the harness itself.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/../scripts/lib.sh"
 
 tests=$tm_root/tests
-usage='usage: run.sh [-k KERNEL]... [-s SUITE]...'
+usage='usage: run.sh [-k KERNEL]... [-s SUITE]... [-a ARGUMENTS] [-t SECONDS]'
 
-# The suites of a kernel.
+all_kernels='6.12-debug 6.1-debug 6.1 6.12 6.1-rt 6.12-rt'
+
+# The suites of a kernel, the longest first.
 suites_of() {
 	case $1 in
-	*) echo lab input figures reader lifecycle pressure linear ;;
+	*-debug) echo leak stress fault lifecycle reader figures input lab fuzz unit ;;
+	*-kcsan) echo stress lifecycle reader ;;
+	*-rt) echo lifecycle reader lab input ;;
+	*) echo pressure lifecycle linear reader figures input lab fuzz ;;
 	esac
 }
 
-# What vm.sh is told for a suite.
+# What vm.sh is told for a suite, beside its own defaults.
 vm_options() {
 	case $1 in
 	pressure) echo "-m 128M -d $disk" ;;
 	linear) echo '-m 512M -I' ;;
-	*) echo '-m 256M' ;;
+	esac
+}
+
+# command_line KERNEL SUITE: what the guest's kernel is told. Before 6.12 that is
+# the only way to have a cache fail on demand.
+command_line() {
+	printf 'tm.run=/tests/%s.sh tm.args=%s' "$2" "$arguments"
+	case $1 in
+	*-debug) printf ' slub_debug=A,task_sample' ;;
 	esac
 }
 
@@ -37,6 +56,12 @@ pack() {
 	for f in "$tests"/guest/*.sh; do
 		set -- "$@" -f "$f:/tests/${f##*/}"
 	done
+	case $kernel in
+	*-debug)
+		unit=$("$tm_scripts/build.sh" "$kernel" TASKMONITOR_KUNIT=y)
+		set -- "$@" -f "$unit/taskmonitor.ko:/taskmonitor-kunit.ko"
+		;;
+	esac
 	"$tm_scripts/initramfs.sh" "$@" || die "cannot pack a guest for $kernel"
 }
 
@@ -64,16 +89,21 @@ judge() {
 		}' "$1"
 }
 
-# job KERNEL SUITE: one VM. Its output appears whole, when it is over.
+# job KERNEL SUITE: one VM, or on the host the harness's own tests. Its output
+# appears whole, when it is over.
 job() {
 	dir=$work/$1-$2
 	mkdir -p "$dir"
 	status=0
 	began=$(date +%s)
-	# shellcheck disable=SC2046 # the options are words
-	"$tm_scripts/vm.sh" -k "$1" -i "$work/$1.cpio" -l "$dir" -t 300 \
-		$(vm_options "$2") -a "tm.run=/tests/$2.sh" \
-		>"$dir/ktap" 2>"$dir/err" || status=$?
+	if [ "$1" = host ]; then
+		"$tests/harness.sh" >"$dir/ktap" 2>"$dir/err" || status=$?
+	else
+		# shellcheck disable=SC2046 # the options are words
+		"$tm_scripts/vm.sh" -k "$1" -i "$work/$1.cpio" -l "$dir" \
+			-t "$limit" $(vm_options "$2") -a "$(command_line "$1" "$2")" \
+			>"$dir/ktap" 2>"$dir/err" || status=$?
+	fi
 	judge "$dir/ktap" "$status" >"$dir/judgement"
 	{
 		echo "# kernel $1, $2 ($(($(date +%s) - began)) s)"
@@ -84,16 +114,18 @@ job() {
 }
 
 if [ "${1:-}" = --job ]; then
-	work=$2 disk=$3
-	job "$4" "$5"
+	work=$2 disk=$3 limit=$4 arguments=$5
+	job "$6" "$7"
 	exit
 fi
 
-kernels='' only=''
-while getopts k:s: opt; do
+kernels='' only='' arguments='' limit=500
+while getopts k:s:a:t: opt; do
 	case $opt in
 	k) kernels="$kernels $OPTARG" ;;
 	s) only="$only $OPTARG" ;;
+	a) arguments=$OPTARG ;;
+	t) limit=$OPTARG ;;
 	*) die "$usage" ;;
 	esac
 done
@@ -109,7 +141,8 @@ trap 'exit 143' TERM
 disk=$("$tm_scripts/disk.sh")
 gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$work/tmtool" \
 	"$tests/tmtool.c"
-for kernel in ${kernels:-6.1 6.12}; do
+[ -n "$kernels$only" ] || echo host harness >"$work/jobs"
+for kernel in ${kernels:-$all_kernels}; do
 	pack "$kernel"
 	for suite in ${only:-$(suites_of "$kernel")}; do
 		[ -e "$tests/guest/$suite.sh" ] || die "no suite '$suite'"
@@ -118,7 +151,8 @@ for kernel in ${kernels:-6.1 6.12}; do
 done
 
 say "running $(wc -l <"$work/jobs") VMs, two at a time"
-xargs -P 2 -L 1 "$0" --job "$work" "$disk" <"$work/jobs" || :
+xargs -P 2 -L 1 "$0" --job "$work" "$disk" "$limit" "$arguments" <"$work/jobs" ||
+	die 'a job ended without a judgement'
 
 echo
 cat "$work"/*/judgement | grep '^not ok' || :

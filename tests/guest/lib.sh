@@ -14,6 +14,10 @@ list=/tmp/tests
 looping=/tmp/looping
 loops=
 tool_nr=0
+# Later fields may be added behind these.
+row_pattern='^pid [1-9][0-9]* usr [0-9]+ sys [0-9]+ total [0-9]+ stack [0-9]+ '
+row_pattern="${row_pattern}data [0-9]+ rss [0-9]+ threads [1-9][0-9]* "
+row_pattern="${row_pattern}state [A-Za-z] time [1-9][0-9]*( |\$)"
 
 : >"$list"
 
@@ -111,15 +115,12 @@ has_rows() {
 	[ "$(nr_rows "$@")" -ge "$least" ]
 }
 
-# whole_rows: whether every row on stdin is one, and ends.
+# whole_rows: prints what of stdin is not a row, or not one to its end.
 whole_rows() {
-	awk '
-		{ last = $0 }
-		!/^pid [1-9][0-9]* usr [0-9]+ sys [0-9]+ total [0-9]+ stack [0-9]+ data [0-9]+ rss [0-9]+ threads [1-9][0-9]* state [A-Za-z] time [1-9][0-9]*( |$)/ {
-			print "not a row: " $0
-			exit bad = 1
-		}
-		END { exit bad }'
+	{
+		cat
+		echo .
+	} | grep -vE "$row_pattern|^\.\$" || :
 }
 
 # field NAME: that figure of every row on stdin.
@@ -155,6 +156,7 @@ volume() {
 
 # sleepers N: so many sleeping processes; their numbers are in /tmp/crowd.
 sleepers() {
+	: >/tmp/crowd.all
 	tmtool crowd "$1" >/tmp/crowd.all &
 	keep $!
 	wait_for 60 grep -q '^ready' /tmp/crowd.all || fail "no $1 processes in a minute"
@@ -236,6 +238,13 @@ tool_ready() {
 
 tool_said() {
 	[ "$(grep -c '^ready' "$tool_out")" -ge "$1" ]
+}
+
+# other_threads PID: the TIDs of all threads but the first.
+other_threads() {
+	for dir in "/proc/$1/task/"*; do
+		[ "${dir##*/}" = "$1" ] || echo "${dir##*/}"
+	done
 }
 
 gone() {

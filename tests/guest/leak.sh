@@ -1,0 +1,233 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Whatever was allocated is freed: by kmemleak, and by the slabs of what the
+# module holds references to.
+# shellcheck source=tests/guest/lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=tests/guest/faults.sh
+. "${0%/*}/faults.sh"
+
+kmemleak=/sys/kernel/debug/kmemleak
+
+# What there is now is taken as it is: from here on every leak counts.
+watch_leaks() {
+	[ -e $kmemleak ] || skip 'no kmemleak in this kernel'
+	echo clear >$kmemleak
+}
+
+uptime_s() {
+	sed 's/\..*//' /proc/uptime
+}
+
+is_past() {
+	[ "$(uptime_s)" -ge "$1" ]
+}
+
+# Writes to /tmp/leaks what nothing refers to any more. What is younger than five
+# seconds is not looked at; and the first scan only notes checksums, for what
+# changes is in use. By dd, since debugfs knows nothing of sendfile().
+find_leaks() {
+	wait_for 60 is_past $(($(uptime_s) + 6))
+	for _ in 1 2; do
+		echo scan >$kmemleak || fail 'kmemleak has switched itself off'
+	done
+	dd if=$kmemleak of=/tmp/leaks bs=4096 status=none || fail 'kmemleak tells nothing'
+}
+
+nr_leaks() {
+	grep -c '^unreferenced object' /tmp/leaks
+}
+
+# The kernel itself has no leaks here, so any one is ours.
+no_leaks() {
+	find_leaks
+	[ ! -s /tmp/leaks ] ||
+		fail "$(nr_leaks) objects are lost: $(head -n 40 /tmp/leaks)"
+}
+
+# nothing_left: nor is there a trace in the running system.
+nothing_left() {
+	! loaded || fail 'the module is still there'
+	! grep -q '^task_sample ' /proc/slabinfo || fail 'the slab cache is still there'
+	for f in $file $stats $attribute $sample_slab \
+		/sys/kernel/debug/shrinker/taskmonitor*; do
+		[ ! -e "$f" ] || fail "$f is still there"
+	done
+	is "$(kernel_thread)" '' 'kthreads left'
+}
+
+unload() {
+	rmmod taskmonitor || fail 'rmmod failed'
+	nothing_left
+}
+
+# The proof that the other tests here can fail.
+control() {
+	watch_leaks
+	insmod /taskmonitor-kunit.ko || fail 'the module with the unit tests'
+	echo 20 >$parameters/lose
+	unload
+	# That there are leaks is news to whoever reads the log, here it is none.
+	trap 'dmesg -n 7' EXIT
+	dmesg -n 4
+	find_leaks
+	# What an old stack still points to is not seen.
+	cmp_int "$(nr_leaks)" -ge 15 'of 20 objects that were lost on purpose'
+	cmp_int "$(grep -c 'size 256\|size 512' /tmp/leaks)" -ge 15 'of their size'
+}
+t 'control: what is lost on purpose is found' control -
+
+life() {
+	load period_ms=1 target=1
+	crowd 5
+	wait_for 60 stat_is taken -ge 30 || fail 'no 30 samples in a minute'
+	rows >/dev/null
+	dd if=$file bs=100 count=3 of=/dev/null status=none
+	remove "$pid"
+	drop_caches
+	[ $(($1 % 2)) -eq 0 ] || stop
+	[ $(($1 % 3)) -eq 0 ] || clean_up
+	! loaded || unload
+}
+
+lives() {
+	watch_leaks
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		life $i
+	done
+	nothing_left
+	no_leaks
+}
+t 'T1Q4 ten lives of the module lose nothing' lives -
+
+# refused ERROR "PARAMETERS"
+refused() {
+	is "$(tmtool insmod /taskmonitor.ko "$2")" "$1" "insmod $2"
+	nothing_left
+}
+
+loaded_or_not() {
+	case $(head -n 1 /tmp/answer) in
+	0) rmmod taskmonitor || fail "rmmod after fault $((faults + 1))" ;;
+	ENOMEM) echo >>/tmp/refused ;;
+	*) fail "fault $((faults + 1)): $(cat /tmp/answer)" ;;
+	esac
+	nothing_left
+}
+
+each_fault_of_load() {
+	each_fault loaded_or_not insmod /taskmonitor.ko 'target=1 reserve=1'
+}
+
+first_fault_of_load() {
+	tmtool fail-nth 1 insmod /taskmonitor.ko '' >/tmp/answer
+	is "$(tr '\n' ' ' </tmp/answer)" 'ENOMEM 0 ' 'the first allocation fails'
+	nothing_left
+}
+
+failed_loads() {
+	faults_on
+	watch_leaks
+	refused EINVAL period_ms=0
+	refused EINVAL reserve=0
+	refused ESRCH target=4194304
+	: >/tmp/input
+	: >/tmp/refused
+	only_below do_one_initcall
+	first_fault_of_load
+	leave_out __kmem_cache_create_args kmem_cache_create_usercopy
+	# What needs a page needs it for an object.
+	not_by fail_page_alloc
+	each_fault_of_load
+	faults_off
+	note "$faults faults, $(wc -l </tmp/refused) loads failed"
+	# Reserve, shrinker, monitor, sample, kthread and three files.
+	cmp_int "$(wc -l </tmp/refused)" -ge 8 'loads that failed'
+	no_leaks
+}
+t 'trap 20 each allocation of a load fails: nothing is lost, nothing is left' \
+	failed_loads -
+
+dead_and_removed() {
+	watch_leaks
+	tmtool churn $file "$(volume 4000)"
+	for i in 1 2 3; do
+		sleeper
+		add "$pid"
+		kill -9 "$pid"
+		wait_for 20 gone "$pid"
+		drop_caches
+	done
+	unload
+	no_leaks
+}
+t 'PIDs that are removed, dead or reclaimed lose nothing' dead_and_removed \
+	period_ms=20
+
+# active CACHE: objects of it in use. What the kernel only holds back, for lack
+# of anything better to do with it, is given back first.
+active() {
+	echo 1 >"/sys/kernel/slab/$1/shrink"
+	awk -v name="$1" '$1 == name { print $2 }' /proc/slabinfo
+}
+
+references() {
+	echo "$(active pid) $(active task_struct)"
+}
+
+# few_more "PIDS TASKS": not many more are in use than then. The last of what
+# has exited goes a little later.
+few_more() {
+	now=$(references)
+	[ $((${now% *} - ${1% *})) -lt "$limit" ] &&
+		[ $((${now#* } - ${1#* })) -lt "$limit" ]
+}
+
+# judge_references WORK...: does it twice; after the second time no more are in
+# use than after the first.
+judge_references() {
+	for cache in pid task_struct; do
+		[ -e /sys/kernel/slab/$cache/shrink ] || skip "no slab cache of $cache"
+	done
+	"$@"
+	then=$(references)
+	"$@"
+	wait_for 20 few_more "$then" ||
+		fail "pid and task_struct in use: $then, then $now"
+	note "pid and task_struct in use: $then, then $now"
+}
+
+churn() {
+	tmtool churn $file "$1"
+}
+
+removed_pids() {
+	limit=$(($(volume 20000) / 20))
+	judge_references churn "$(volume 20000)"
+}
+t 'trap 10 references: a thousand PIDs added, killed and removed' removed_pids \
+	period_ms=3600000
+
+nobody_monitored() {
+	drop_caches
+	stat_is monitors -eq 0
+}
+
+# Exited processes whose history is left to reclaim.
+leave() {
+	tmtool leave $file "$1"
+	# A round notes who is gone.
+	stop
+	start
+	wait_for 60 nobody_monitored || fail "$(stat_of monitors) are never reclaimed"
+}
+
+reclaimed_pids() {
+	limit=$(($(volume 20000) / 20))
+	judge_references leave "$(volume 20000)"
+}
+t 'trap 10 references: a thousand PIDs added, killed and left to reclaim' \
+	reclaimed_pids period_ms=3600000
+
+run_tests

@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What things cost, in a VM where a nanosecond is an instruction: a row, an
+# evicted sample, a monitored process each cost the same, however many there are.
+# shellcheck source=tests/guest/lib.sh
+. "${0%/*}/lib.sh"
+
+few=20000
+many=200000
+
+# within PERCENT A B WHAT
+within() {
+	note "$4: $2 and $3"
+	cmp_int "$(($2 * (100 + $1) / 100))" -ge "$3" "$4, with few and with many"
+	cmp_int "$(($3 * (100 + $1) / 100))" -ge "$2" "$4, with many and with few"
+}
+
+# row_cost SIZE: hundredths of a ns that a row takes, read in such pieces.
+row_cost() {
+	tmtool timed-read "$file" "$1" >/tmp/timed
+	read -r rows ns </tmp/timed
+	is "$rows" "$(stat_of samples)" 'rows read'
+	echo "$((ns * 100 / rows))"
+}
+
+reading() {
+	crowd 100
+	produce "$few"
+	for size in 4096 65536; do
+		row_cost "$size" >"/tmp/few.$size"
+	done
+	produce "$many"
+	for size in 4096 65536; do
+		within 5 "$(cat "/tmp/few.$size")" "$(row_cost "$size")" \
+			"hundredths of a ns for a row in pieces of $size bytes"
+	done
+}
+t 'trap 14 a row costs the same in a history of 20000 and of 200000' reading
+
+# timed_write FILE WORD: the ns that it takes.
+timed_write() {
+	echo "$2" | tmtool timed-write "$1" | awk '{ print $2 - $1 }'
+}
+
+# What else the kernel drops is gone after the first time.
+eviction_cost() {
+	drop_caches
+	produce "$1"
+	given=$(stat_of reclaimed)
+	ns=$(timed_write /proc/sys/vm/drop_caches 2)
+	given=$(($(stat_of reclaimed) - given))
+	cmp_int "$given" -gt "$(($1 / 4))" 'samples evicted'
+	echo "$((ns * 100 / given))"
+}
+
+evicting() {
+	crowd 100
+	cost=$(eviction_cost "$few")
+	within 25 "$cost" "$(eviction_cost "$many")" \
+		'hundredths of a ns for an evicted sample'
+}
+t 'evicting a sample costs the same of 20000 and of 200000' evicting
+
+# The quickest of some rounds, for in some the kernel does other things besides.
+round_ns() {
+	start
+	taken=$(stat_of taken)
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		taken=$((taken + $1))
+		wait_for 20 stat_is taken -ge "$taken"
+		stat_of tick_ns
+	done | sort -n | head -n 1
+	stop
+}
+
+rounds() {
+	stop
+	crowd 100
+	few_ns=$(round_ns 100)
+	mv /tmp/crowd /tmp/first
+	crowd 900
+	many_ns=$(round_ns 1000)
+	within 25 "$((few_ns / 100))" "$((many_ns / 1000))" \
+		'ns for a process in a round'
+}
+t 'a round costs the same for each of 100 and of 1000 processes' rounds period_ms=50
+
+# One CPU, and no other work: what makes a period late is the reader.
+reader_and_sampler() {
+	crowd 10
+	produce 50000
+	start
+	wait_for 20 stat_is taken -gt 50000
+	late=$(stat_of late)
+	taken=$(stat_of taken)
+	for size in 4096 1048576; do
+		tmtool timed-read "$file" "$size" >/tmp/timed
+	done
+	note "late: $(($(stat_of late) - late)), in $((($(stat_of taken) - taken) / 10)) rounds"
+	cmp_int "$((($(stat_of taken) - taken) / 10))" -ge 10 'rounds during the readings'
+	is "$(stat_of late)" "$late" 'periods missed'
+}
+t 'trap 33 a reader of the whole history costs the sampler no period' reader_and_sampler
+
+run_tests

@@ -1,0 +1,371 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Memory pressure, in a VM of 128 MB: the history gives way, oldest first and no
+# more than needed, and sampling goes on.
+# shellcheck source=tests/guest/lib.sh
+. "${0%/*}/lib.sh"
+
+before=/tmp/before
+after=/tmp/after
+tracing=/sys/kernel/tracing
+
+# kib NAME: a figure of /proc/meminfo.
+kib() {
+	awk -v name="$1:" '$1 == name { print $2 }' /proc/meminfo
+}
+
+oom_kills() {
+	awk '$1 == "oom_kill" { print $2 }' /proc/vmstat
+}
+
+# Pages of files, so that only the history is left to give.
+drop_page_cache() {
+	echo 1 >/proc/sys/vm/drop_caches
+}
+
+nth() {
+	sed -n "$1p" /tmp/crowd
+}
+
+no_oom_kill() {
+	is "$(oom_kills)" 0 'processes killed for want of memory'
+}
+
+goes_on() {
+	was=$(stat_of taken)
+	wait_for 30 stat_is taken -gt "$((was + $1))" || fail 'sampling does not go on'
+}
+
+# fewer_than_peak: whether the history is shorter than it has ever been seen.
+fewer_than_peak() {
+	now=$(stat_of samples)
+	[ "$now" -le "$peak" ] || peak=$now
+	[ "$now" -lt "$peak" ] && stat_is reclaimed -gt 0
+}
+
+read_disk() {
+	find /mnt -type f -exec cat {} + >/dev/null
+	echo >>/tmp/disk_reads
+}
+
+files_are_read() {
+	[ "$(find /mnt -type f | wc -l)" -gt 0 ] || skip 'no disk with files at /mnt'
+	crowd 120
+	period 1
+	wait_for 100 stat_is samples -ge 150000 || fail 'no history'
+	drop_page_cache
+	cached=$(kib Cached)
+	: >/tmp/disk_reads
+	peak=0
+	loop read_disk
+	wait_for 100 fewer_than_peak ||
+		fail "nothing of $(stat_of samples) samples is reclaimed"
+	wait_for 100 test -s /tmp/disk_reads || fail 'the disk cannot be read'
+	end_loops
+	note "reclaimed $(stat_of reclaimed) of $(stat_of taken) samples, $(stat_of samples) left, $(kib Cached) KiB cached after $cached"
+	cmp_int "$(kib Cached)" -gt "$cached" 'KiB of files in the cache'
+	goes_on 1000
+	no_oom_kill
+	is "$(stat_of dropped)" 0 'samples dropped'
+	balanced
+}
+t 'T2Q3 reading a disk while sampling fast: the history gives way, nobody is killed' files_are_read
+
+# lowest_until N: follows the history until so many samples are reclaimed; sets
+# $peak and $lowest, the least that was left after that.
+lowest_until() {
+	peak=0
+	while stat_is reclaimed -lt "$1"; do
+		left=$(stat_of samples)
+		if [ "$left" -ge "$peak" ]; then
+			peak=$left
+			lowest=$left
+		fi
+		[ "$left" -ge "$lowest" ] || lowest=$left
+		usleep 10000
+	done
+}
+
+# Here is nothing but the history and the processes, so the sampler itself is
+# what makes memory short.
+no_page_cache() {
+	drop_page_cache
+	crowd 120
+	period 1
+	lowest_until 300000
+	goes_on 20000
+	note "peak about $peak samples, then at least $lowest; $(stat_of reclaimed) reclaimed, $(stat_of recycled) recycled"
+	cmp_int "$peak" -gt 300000 'samples at the peak'
+	cmp_int "$lowest" -gt "$((peak / 2))" 'samples left at the least'
+	is "$(stat_of dropped)" 0 'samples dropped'
+	no_oom_kill
+	balanced
+}
+t 'trap 2 the history fills memory: most of it stays, and nobody is killed' no_page_cache
+
+# want KIB: a process takes all memory that is free and so much more.
+want() {
+	tmtool hog "$(($(kib MemFree) + $1))" || fail 'the memory hog failed'
+}
+
+# 25 MB, of which 4 MB are wanted: most of it stays. Then all of it is.
+a_few_pages() {
+	crowd 120
+	produce 409600
+	drop_page_cache
+	had=$(stat_of samples)
+	want 4096
+	left=$(stat_of samples)
+	note "$left of $had samples left"
+	cmp_int "$left" -lt "$had" 'samples left'
+	cmp_int "$left" -gt "$((had / 2))" 'samples left'
+	no_oom_kill
+	balanced
+	gives_memory
+}
+t 'trap 31 4 MB are wanted: most of a history of 25 MB stays; T2Q3 what is given is free' a_few_pages
+
+# What the shrinker says it gave is there to be used.
+gives_memory() {
+	free=$(kib MemFree)
+	slab=$(kib SReclaimable)
+	had=$(stat_of samples) reclaimed=$(stat_of reclaimed)
+	drop_caches
+	given=$(($(stat_of reclaimed) - reclaimed))
+	is "$(stat_of samples)" "$((had - given))" 'samples left'
+	cmp_int "$given" -gt "$((had / 4))" 'samples reclaimed'
+	# 64 bytes each; the oldest of all lie side by side.
+	given_kib=$((given / 16))
+	cmp_int "$((slab - $(kib SReclaimable)))" -gt "$((given_kib * 3 / 4))" \
+		'KiB of reclaimable slab less'
+	cmp_int "$(($(kib MemFree) - free))" -gt "$((given_kib / 2))" 'KiB more free'
+}
+
+# scans: how often drop_caches had our shrinker scan, and what it said it freed.
+scans() {
+	grep 'tm_scan_objects' "$tracing/trace" |
+		sed -n 's/.*mm_shrink_slab_end.*last shrinker return val \(-*[0-9]*\).*/\1/p' |
+		awk '{ n += $1 } END { print NR, n + 0 }'
+}
+
+traced_drop() {
+	echo >"$tracing/trace"
+	echo 1 >"$tracing/events/vmscan/mm_shrink_slab_end/enable"
+	drop_caches
+	echo 0 >"$tracing/events/vmscan/mm_shrink_slab_end/enable"
+}
+
+# dropped_samples N PIDS: with so many samples of so many processes, and the
+# sampler stopped.
+dropped_samples() {
+	crowd "$2"
+	period 1
+	start
+	echo "$(($1 / $2))" >"$parameters/max_samples"
+	wait_for 60 stat_is samples -eq "$1" || fail "$(stat_of samples) samples"
+	stop
+	rows >"$before"
+	given=$(stat_of reclaimed)
+	traced_drop
+	given=$(($(stat_of reclaimed) - given))
+	rows >"$after"
+	scanned=$(scans)
+	note "of $1 samples of $2 processes $given reclaimed in ${scanned% *} scans"
+	cmp_int "${scanned% *}" -le 64 'times that drop_caches scanned'
+	is "${scanned#* }" "$given" 'samples that the shrinker said it freed'
+	is "$(wc -l <"$after")" "$(($1 - given))" 'rows left'
+	is "$(stat_of samples)" "$(wc -l <"$after")" 'samples of all rows'
+	balanced
+	newest "$before" >/tmp/newest
+	newest "$after" | cmp - /tmp/newest || fail 'a newest sample is gone'
+	oldest_first
+	while read -r p; do
+		remove "$p"
+	done </tmp/crowd
+}
+
+# newest FILE: the last row of each PID.
+newest() {
+	awk '{ row[$2] = $0; if (!seen[$2]++) pid[++n] = $2 }
+	END { for (i = 1; i <= n; i++) print row[pid[i]] }' "$1"
+}
+
+# What was evicted is older than, or of the same round as, all that is left and
+# was not its PID's newest, whosever it is.
+oldest_first() {
+	awk '
+	which == "after" { left[$2 " " $20]; newest[$2] = $20; next }
+	!($2 " " $20 in left) {
+		if ($20 > evicted)
+			evicted = $20
+		next
+	}
+	$20 != newest[$2] && (!kept || $20 < kept) { kept = $20 }
+	END {
+		if (kept && evicted > kept)
+			print "evicted " evicted ", kept " kept
+	}' which=after "$after" which=before "$before" >/tmp/judged
+	[ ! -s /tmp/judged ] || fail "not the oldest first: $(cat /tmp/judged)"
+}
+
+drops() {
+	[ -d "$tracing/events/vmscan" ] || skip 'no trace events'
+	dropped_samples 1 1
+	dropped_samples 100 1
+	is "$((given > 0))" 1 'whether some of 100 samples were reclaimed'
+	dropped_samples 10000 10
+	cmp_int "$given" -ge 1000 'samples reclaimed of 10000'
+}
+t 'trap 3 drop_caches with the sampler stopped ends, and takes the oldest' drops
+
+# Histories that begin and end at different times.
+all_ages() {
+	crowd 5
+	period 1
+	start
+	wait_for 20 stat_is samples -gt "$(volume 2000)"
+	sleeper
+	add "$pid"
+	remove "$(nth 2)"
+	add "$(nth 2)"
+	kill -9 "$(nth 3)"
+	wait_for 20 stat_is samples -gt "$(volume 5000)"
+	sleeper
+	add "$pid"
+	kill -9 "$(nth 4)"
+	wait_for 20 stat_is samples -gt "$(volume 6000)"
+	stop
+	sleeper
+	add "$pid"
+	for i in 1 2 3 4 5 6; do
+		rows >"$before"
+		given=$(stat_of reclaimed)
+		drop_caches
+		rows >"$after"
+		is "$(wc -l <"$after")" "$(($(wc -l <"$before") - $(stat_of reclaimed) + given))" \
+			'rows left'
+		oldest_first
+	done
+	while read -r p; do
+		gone "$p" ||
+			cmp_int "$(nr_rows "$p")" -ge 1 "rows of PID $p, who lives"
+	done </tmp/crowd
+	cmp_int "$(stat_of reclaimed)" -gt "$(volume 3000)" 'samples reclaimed'
+}
+t 'trap 4 the oldest samples of all processes go first, whosever they are' all_ages
+
+one_list_each() {
+	crowd 3
+	produce 3000
+	rows >"$before"
+	drop_caches
+	for i in 1 2 3; do
+		p=$(nth $i)
+		cmp_int "$(nr_rows "$p")" -lt \
+			"$(awk -v p="$p" '$2 == p' "$before" | wc -l)" "rows of PID $p"
+	done
+}
+t 'trap 4 each of three histories shrinks' one_list_each
+
+# drop_until N: has the caches dropped until so many processes are monitored,
+# which are those that have rows.
+drop_until() {
+	i=0
+	while [ "$(stat_of monitors)" -ne "$1" ]; do
+		i=$((i + 1))
+		[ "$i" -le 100 ] ||
+			fail "still $(stat_of monitors) entries, samples: $(rows | field pid | uniq -c | tr '\n' ' ')"
+		drop_caches
+		is "$(stat_of monitors)" "$(rows | field pid | uniq | wc -l)" \
+			'processes monitored, of all that have rows'
+	done
+}
+
+# kill_nth NUMBER...: and waits until they are gone.
+kill_nth() {
+	for i; do
+		kill -9 "$(nth "$i")"
+		wait_for 20 gone "$(nth "$i")" || fail 'a killed process is still there'
+	done
+}
+
+exited_whole() {
+	crowd 4
+	period 1
+	wait_for 20 stat_is samples -gt 400
+	kill_nth 1
+	wait_for 20 stat_is samples -gt 800
+	stop
+	kill_nth 2
+	# Younger samples of the others, so that there is more to give.
+	produce "$(($(stat_of samples) + 400))"
+	drop_until 2
+	is "$(rows | field pid | uniq | tr '\n' ' ')" "$(nth 3) $(nth 4) " \
+		'the PIDs that have rows'
+	balanced
+}
+t 'an exited process gives its history whole, and its entry last' exited_whole
+
+last_of_all() {
+	crowd 4
+	produce 1000
+	kill_nth 1 3
+	drop_until 2
+	is "$(rows | field pid | uniq | tr '\n' ' ')" "$(nth 2) $(nth 4) " \
+		'the PIDs that have rows'
+	kill_nth 2 4
+	drop_until 0
+	balanced
+}
+t 'exits are noticed while the sampler is stopped, and nothing is left of them' last_of_all
+
+only_sample() {
+	crowd 4
+	produce 1000
+	sleeper
+	victim=$pid
+	add "$victim"
+	taken=$(stat_of taken)
+	period 3600000
+	start
+	wait_for 20 stat_is taken -eq "$((taken + 5))" || fail 'no round'
+	stop
+	is "$(nr_rows "$victim")" 1 'rows of the process'
+	kill -9 "$victim"
+	wait_for 20 gone "$victim"
+	drop_until 4
+	balanced
+}
+t 'an exit is noticed while the sampler is stopped, where there is one sample' only_sample
+
+hog_memory() {
+	tmtool hog "$hog_kib"
+	echo >>/tmp/hogs
+}
+
+never_ends() {
+	drop_page_cache
+	hog_kib=$(($(kib MemFree) / 2))
+	: >/tmp/hogs
+	crowd 60
+	period 1
+	loop hog_memory
+	loop drop_caches
+	loop read_disk
+	i=0
+	while [ "$i" -lt 16 ]; do
+		goes_on 100
+		ms 500
+		i=$((i + 1))
+	done
+	end_loops
+	note "$(wc -l </tmp/hogs) times $hog_kib KiB were taken; $(stat_of taken) samples, $(stat_of reclaimed) reclaimed"
+	cmp_int "$(wc -l </tmp/hogs)" -ge 2 'times that a hog took memory'
+	no_oom_kill
+	is "$(stat_of dropped)" 0 'samples dropped'
+	balanced
+}
+t 'trap 1 memory hogs, drop_caches and fast sampling: it never stops' never_ends
+
+run_tests

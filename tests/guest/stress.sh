@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# stress.sh [SEED [SECONDS]]: everything at once, for so long. The kernel's own
+# checkers are the judges, and what is left when it is over.
+# shellcheck source=tests/guest/lib.sh
+. "${0%/*}/lib.sh"
+
+seed=${1:-1}
+seconds=${2:-20}
+
+# Several looks, for it is no mistake to wait for a moment.
+nobody_waits() {
+	! grep -l '^State:.D' /proc/[0-9]*/status 2>/dev/null
+}
+
+sound() {
+	loaded || load period_ms=1
+	wait_for 20 nobody_waits || fail 'somebody waits uninterruptibly'
+	echo 0 >$parameters/max_samples
+	stop
+	balanced
+	period 1
+	start
+	sleeper
+	add "$pid"
+	taken=$(stat_of taken)
+	wait_for 60 stat_is taken -gt "$((taken + 20))" || fail 'sampling stands still'
+	stop
+	balanced
+	rows >/tmp/all
+	whole_rows /tmp/all
+	rmmod taskmonitor || fail 'rmmod failed'
+}
+
+stress() {
+	tmtool stress "$seed" "$seconds" /taskmonitor.ko >/tmp/stress ||
+		fail "tmtool stress $seed $seconds"
+	note "seed $seed, $seconds seconds: $(tr '\n' ' ' </tmp/stress)"
+	while read -r what count; do
+		cmp_int "$count" -ge 1 "rounds of $what"
+	done </tmp/stress
+	sound
+}
+t 'trap 5 adding, removing, killing, reading, reclaim, stop, start, reload at once' \
+	stress period_ms=1
+
+run_tests

@@ -283,6 +283,8 @@ static void tm_get_sample(struct task_monitor *monitor,
 /* Link @sample as the newest; its reference becomes the history's. */
 static void tm_history_add(struct taskmonitor *tm, struct task_monitor *monitor,
 			   struct task_sample *sample)
+	__must_hold(&tm->lock)
+	__must_hold(&monitor->lock)
 {
 	lockdep_assert_held(&tm->lock);
 	lockdep_assert_held(&monitor->lock);
@@ -306,6 +308,8 @@ static void tm_history_add(struct taskmonitor *tm, struct task_monitor *monitor,
  */
 bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
 		     u64 *counter)
+	__must_hold(&tm->lock)
+	__must_hold(&monitor->lock)
 {
 	struct task_sample *sample;
 
@@ -382,6 +386,8 @@ static struct task_sample *tm_sample_for(struct taskmonitor *tm,
 struct task_sample *tm_save_sample(struct taskmonitor *tm,
 				   struct task_monitor *monitor, u64 time,
 				   struct task_sample *spare)
+	__must_hold(&tm->round_lock)
+	__must_hold(&tm->lock)
 {
 	struct task_sample *sample = NULL;
 	struct task_struct *task;

@@ -74,6 +74,8 @@ static bool tm_order_less(struct rb_node *a, const struct rb_node *b)
  * Context: @tm->lock and @monitor->lock held; does not sleep.
  */
 void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor)
+	__must_hold(&tm->lock)
+	__must_hold(&monitor->lock)
 {
 	unsigned long givable = tm_givable(monitor);
 	u64 oldest = givable ? tm_oldest_time(monitor) : 0;
@@ -133,6 +135,7 @@ static void tm_check_exit(struct task_monitor *monitor)
  * Whoever has exited enters the eviction order.
  */
 static void tm_notice_exits(struct taskmonitor *tm, unsigned long want)
+	__must_hold(&tm->lock)
 {
 	struct task_monitor *monitor;
 	LIST_HEAD(looked_at);
@@ -160,6 +163,7 @@ static void tm_notice_exits(struct taskmonitor *tm, unsigned long want)
 static unsigned long tm_evict(struct taskmonitor *tm,
 			      struct task_monitor *monitor, unsigned long want,
 			      unsigned long *freed)
+	__must_hold(&tm->lock)
 {
 	u64 limit = tm_order_limit(monitor);
 	unsigned long evicted = 0;

@@ -84,6 +84,7 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 /* Publish @monitor, whose reference becomes the list's. */
 static void tm_monitor_link(struct taskmonitor *tm,
 			    struct task_monitor *monitor)
+	__must_hold(&tm->lock)
 {
 	lockdep_assert_held(&tm->lock);
 
@@ -103,6 +104,7 @@ static void tm_monitor_link(struct taskmonitor *tm,
 static void tm_monitor_unlink(struct taskmonitor *tm,
 			      struct task_monitor *monitor,
 			      struct list_head *samples)
+	__must_hold(&tm->lock)
 {
 	lockdep_assert_held(&tm->lock);
 
@@ -129,6 +131,7 @@ static void tm_monitor_unlink(struct taskmonitor *tm,
  * Context: @tm->lock held; does not enter reclaim.
  */
 void tm_monitor_reap(struct taskmonitor *tm, struct task_monitor *monitor)
+	__must_hold(&tm->lock)
 {
 	LIST_HEAD(none);
 
@@ -150,6 +153,7 @@ void tm_monitor_reap(struct taskmonitor *tm, struct task_monitor *monitor)
  */
 struct task_monitor *tm_monitor_next(struct taskmonitor *tm,
 				     struct task_monitor *monitor)
+	__must_hold(&tm->lock)
 {
 	struct task_monitor *next;
 
@@ -170,6 +174,7 @@ struct task_monitor *tm_monitor_next(struct taskmonitor *tm,
 }
 
 static bool tm_is_monitored(struct taskmonitor *tm, const struct pid *pid)
+	__must_hold(&tm->lock)
 {
 	struct task_monitor *monitor;
 
@@ -185,6 +190,7 @@ static bool tm_is_monitored(struct taskmonitor *tm, const struct pid *pid)
 
 /* The time of a round that begins now; rises where the clock stands still. */
 static u64 tm_round_begin(struct taskmonitor *tm)
+	__must_hold(&tm->round_lock)
 {
 	lockdep_assert_held(&tm->round_lock);
 
@@ -459,6 +465,8 @@ static struct task_monitor *tm_monitor_find_task(pid_t nr)
 static int tm_monitor_admit(struct taskmonitor *tm,
 			    struct task_monitor *monitor,
 			    struct task_sample *spare)
+	__must_hold(&tm->round_lock)
+	__must_hold(&tm->lock)
 {
 	lockdep_assert_held(&tm->round_lock);
 	lockdep_assert_held(&tm->lock);

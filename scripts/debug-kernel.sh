@@ -207,11 +207,13 @@ build() {
 }
 
 # Words that this kernel needs on its command line. Emulation is slow, which is
-# no lockup. Allocations can only be profiled where the boot allows it.
+# no lockup. Allocations can only be profiled where the boot allows it. 6.1
+# distrusts an emulated CPU's clock and takes one that costs far more.
 command_line() {
 	printf 'watchdog_thresh=60'
 	case $name in
 	6.12-debug) printf ' sysctl.vm.mem_profiling=0' ;;
+	6.1-debug) printf ' tsc=reliable' ;;
 	esac
 }
 

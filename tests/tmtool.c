@@ -247,20 +247,145 @@ static int cmd_write_from(int argc, char **argv)
 	return 0;
 }
 
-static int cmd_insmod(int argc, char **argv)
-{
-	int fd = open_or_die(argv[0], O_RDONLY);
-
-	(void)argc;
-	print_result(syscall(SYS_finit_module, fd, argv[1], 0));
-	return 0;
-}
-
 static int cmd_clock(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
 	printf("%lu\n", now(CLOCK_BOOTTIME));
+	return 0;
+}
+
+/* Faults */
+
+/*
+ * While a command is under "fail-nth", the Nth allocation between arm() and
+ * disarm() fails: of those that the filters of failslab and its like let
+ * through, where the kernel heeds them there (from 6.2 on).
+ */
+static const char *fault_nth;
+static char faults_left[16];
+static int fault_fd = -1;
+
+static void arm(void)
+{
+	if (!fault_nth)
+		return;
+	fault_fd = open_or_die("/proc/self/fail-nth", O_RDWR);
+	if (write(fault_fd, fault_nth, strlen(fault_nth)) < 0)
+		die("/proc/self/fail-nth");
+}
+
+static void disarm(void)
+{
+	int err = errno;
+
+	if (fault_fd < 0)
+		return;
+	/* This may be what fails, and then it is too late. */
+	if (pread(fault_fd, faults_left, sizeof(faults_left) - 1, 0) < 0 &&
+	    pread(fault_fd, faults_left, sizeof(faults_left) - 1, 0) < 0)
+		die("/proc/self/fail-nth");
+	if (pwrite(fault_fd, "0", 1, 0) < 0 && pwrite(fault_fd, "0", 1, 0) < 0)
+		die("/proc/self/fail-nth");
+	close(fault_fd);
+	fault_fd = -1;
+	errno = err;
+}
+
+static int run(int argc, char **argv);
+
+/* Prints then how far it was to the fault: 0 means that there was one. */
+static int cmd_fail_nth(int argc, char **argv)
+{
+	int status;
+
+	fault_nth = argv[0];
+	status = run(argc - 1, argv + 1);
+	fputs(faults_left, stdout);
+	return status;
+}
+
+/* What open(), or else write(), returned. */
+static long put(const char *path, const char *data, size_t size)
+{
+	int fd;
+	long ret;
+
+	arm();
+	fd = open(path, O_WRONLY);
+	ret = fd < 0 ? fd : write(fd, data, size);
+	disarm();
+	if (ret < 0)
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static int cmd_put(int argc, char **argv)
+{
+	long ret;
+
+	(void)argc;
+	ret = put(argv[0], input, read_input());
+	errno = -ret;
+	print_result(ret);
+	return 0;
+}
+
+static int read_errors[100], nr_read_errors;
+
+/* What fails is tried again, for a while. */
+static bool read_failed(void)
+{
+	read_errors[nr_read_errors++] = errno;
+	return nr_read_errors < (int)ARRAY_SIZE(read_errors);
+}
+
+static size_t open_and_read(const char *path)
+{
+	size_t size = 0;
+	ssize_t got;
+	int fd;
+
+	do
+		fd = open(path, O_RDONLY);
+	while (fd < 0 && read_failed());
+	do {
+		got = read(fd, input + size, sizeof(input) - size);
+		if (got > 0)
+			size += got;
+	} while (got > 0 || (got < 0 && read_failed()));
+	close(fd);
+	return size;
+}
+
+/* All of FILE; and on stderr, which errors there were. */
+static int cmd_read(int argc, char **argv)
+{
+	size_t size;
+	int i;
+
+	(void)argc;
+	arm();
+	size = open_and_read(argv[0]);
+	disarm();
+	fwrite(input, 1, size, stdout);
+	for (i = 0; i < nr_read_errors; i++)
+		fprintf(stderr, "%s\n", strerrorname_np(read_errors[i]));
+	return 0;
+}
+
+static int cmd_insmod(int argc, char **argv)
+{
+	int fd = open_or_die(argv[0], O_RDONLY);
+	long ret;
+
+	(void)argc;
+	arm();
+	ret = syscall(SYS_finit_module, fd, argv[1], 0);
+	disarm();
+	print_result(ret);
 	return 0;
 }
 
@@ -798,90 +923,6 @@ static int cmd_leave(int argc, char **argv)
 		kill(child, SIGKILL);
 		reap(child);
 	}
-	return 0;
-}
-
-/* Faults */
-
-/* What open(), or else write(), returned. */
-static long put(const char *path, const char *data, size_t size)
-{
-	int fd = open(path, O_WRONLY);
-	long ret = fd < 0 ? fd : write(fd, data, size);
-
-	if (ret < 0)
-		ret = -errno;
-	if (fd >= 0)
-		close(fd);
-	return ret;
-}
-
-static int cmd_put(int argc, char **argv)
-{
-	long ret;
-
-	(void)argc;
-	ret = put(argv[0], input, read_input());
-	errno = -ret;
-	print_result(ret);
-	return 0;
-}
-
-static int run(int argc, char **argv);
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open_or_die(path, O_WRONLY);
-
-	if (write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
-}
-
-/*
- * COMMAND, while the Nth allocation fails that the filters of failslab and its
- * like let through. Then how far it was from there: 0 means that one failed.
- */
-static int cmd_fail_nth(int argc, char **argv)
-{
-	int fd = open_or_die("/proc/self/fail-nth", O_RDONLY), status;
-	char left[16] = "";
-
-	write_file("/proc/self/fail-nth", argv[0]);
-	status = run(argc - 1, argv + 1);
-	if (read(fd, left, sizeof(left) - 1) < 0)
-		die("/proc/self/fail-nth");
-	write_file("/proc/self/fail-nth", "0");
-	fputs(left, stdout);
-	return status;
-}
-
-/* Name the error that a call ended in, and go on for a while. */
-static void complain(void)
-{
-	static int complaints;
-
-	fprintf(stderr, "%s\n", strerrorname_np(errno));
-	if (++complaints == 100)
-		exit(2);
-}
-
-/* All of FILE. What fails is named on stderr and tried again. */
-static int cmd_read(int argc, char **argv)
-{
-	ssize_t got;
-	int fd;
-
-	(void)argc;
-	while ((fd = open(argv[0], O_RDONLY)) < 0)
-		complain();
-	while ((got = read(fd, input, sizeof(input)))) {
-		if (got < 0)
-			complain();
-		else
-			fwrite(input, 1, got, stdout);
-	}
-	close(fd);
 	return 0;
 }
 

@@ -75,6 +75,15 @@ only_below_module() {
 	inject require-end "$(printf '0x%x' $(($1 + $2)))"
 }
 
+# Before 6.2 fail-nth looks at no filter.
+fail_nth_is_filtered() {
+	inject require-end 1
+	tmtool fail-nth 1 put /dev/null </tmp/input >/tmp/answer
+	inject require-end 0xffffffffffffffff
+	is "$(wc -l </tmp/answer)" 2 'answer and distance to the fault'
+	[ "$(tail -n 1 /tmp/answer)" != 0 ]
+}
+
 # each_fault JUDGE COMMAND...: tmtool does COMMAND, with /tmp/input as its input,
 # while the first of its allocations fails; then while the second does; and so on
 # until there are no more. JUDGE looks at /tmp/answer and /tmp/errors each time.
@@ -91,6 +100,23 @@ each_fault() {
 		faults=$((faults + 1))
 		cmp_int "$faults" -lt 1000 'faults injected'
 	done
+}
+
+# chance_faults PROBABILITY: at most one allocation fails for each time that
+# one_fault is called, whichever, of a task that is marked with make-it-fail.
+chance_faults() {
+	faults=0
+	echo 1 >/sys/kernel/debug/failslab/task-filter
+	echo "$1" >/sys/kernel/debug/failslab/probability
+}
+
+one_fault() {
+	echo 1 >/sys/kernel/debug/failslab/times
+}
+
+count_fault() {
+	[ "$(cat /sys/kernel/debug/failslab/times)" = 1 ] ||
+		faults=$((faults + 1))
 }
 
 # fail_samples: from now on there is no memory for a sample, however long anyone

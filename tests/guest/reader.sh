@@ -94,7 +94,7 @@ resume() {
 }
 
 any_pieces() {
-	history "$(volume 2000)" 3
+	history "$(volume 1000)" 3
 	cmp_int "$(wc -c <"$before")" -gt 4096 'bytes of history'
 	check_sound "$before" once
 	for size in 1 16 100 4095 4096 4097 65536 1048576; do
@@ -105,8 +105,8 @@ any_pieces() {
 t 'trap 13 the history is the same in pieces of 1 byte to 1 MB' any_pieces
 
 longer_than_64k() {
-	history "$(volume 20000)" 40
-	cmp_int "$(wc -c <"$before")" -gt "$(volume 1500000)" 'bytes of history'
+	history "$(volume 8000)" 40
+	cmp_int "$(wc -c <"$before")" -gt "$(volume 700000)" 'bytes of history'
 	check_sound "$before" once
 	awk '$2 != last { print last = $2 }' "$before" | cmp - /tmp/crowd ||
 		fail 'the PIDs are not in the order in which they were added'
@@ -217,7 +217,7 @@ sums() {
 }
 
 concurrent() {
-	history "$(volume 2000)" 3
+	history "$(volume 1000)" 3
 	sum=$(sha1sum <"$before")
 	sums /tmp/sums1 &
 	one=$!
@@ -242,7 +242,7 @@ read_on_capped() {
 t 'the row where a reading stopped is dropped: it goes on with the oldest left' read_on_capped
 
 read_on_reclaimed() {
-	history "$(volume 20000)" 40
+	history "$(volume 6000)" 20
 	resume drop_caches
 	cmp_int "$(stat_of reclaimed)" -gt 0 'samples reclaimed'
 }
@@ -357,17 +357,18 @@ check_complete() {
 	[ ! -s /tmp/judged ] || fail "$(head -n 3 /tmp/judged)"
 }
 
-# slowly DISTURBANCE...: reads a history in one-byte pieces while processes are
-# sampled every millisecond; every 40 rows or so the disturbance is called with
-# the number of times that it has been.
+# slowly DISTURBANCE...: reads a history in one-byte pieces while samples are
+# taken; every 20 rows or so the disturbance is called with the number of times
+# that it has been.
 slowly() {
 	rows >"$before"
 	: >"$got"
+	period 3
 	start
 	exec 5<>"$file"
 	i=0
 	while [ "$i" -lt 18 ]; do
-		dd bs=1 count=4000 status=none <&5 >>"$got"
+		dd bs=1 count=2000 status=none <&5 >>"$got"
 		[ $# -eq 0 ] || "$@" "$i"
 		i=$((i + 1))
 	done
@@ -376,7 +377,7 @@ slowly() {
 	cat <&5 >>"$got"
 	exec 5>&-
 	cmp_int "$(wc -l <"$got")" -gt 1000 'rows read'
-	cmp_int "$(stat_of taken)" -gt "$(($(wc -l <"$before") + 100))" \
+	cmp_int "$(stat_of taken)" -gt "$(($(wc -l <"$before") + 50))" \
 		'samples taken in all'
 	balanced
 }
@@ -396,7 +397,7 @@ some_reclaim() {
 
 slow_reclaim() {
 	crowd 4
-	produce 6000
+	produce 4000
 	slowly some_reclaim
 	check_sound "$got" once
 	check_complete 100
@@ -410,7 +411,7 @@ cap_low() {
 
 slow_capped() {
 	crowd 4
-	produce 5000
+	produce 4000
 	slowly cap_low
 	check_sound "$got" once
 	# All of it may be gone by now.
@@ -428,7 +429,7 @@ some_removal() {
 
 slow_removal() {
 	crowd 8
-	produce 6000
+	produce 4000
 	slowly some_removal
 	# A PID that was added again may be in two places.
 	check_sound "$got"
@@ -457,7 +458,7 @@ fast_readers() {
 	loop read_soundly /tmp/one
 	loop read_soundly /tmp/two
 	loop come_and_go
-	wait_for 60 awk 'END { exit NR < 60 }' /tmp/readings ||
+	wait_for 60 awk 'END { exit NR < 40 }' /tmp/readings ||
 		fail "$(wc -l </tmp/readings) readings in a minute"
 	end_loops
 	[ ! -s /tmp/unsound ] || fail "$(head -n 3 /tmp/unsound)"

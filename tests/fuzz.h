@@ -22,7 +22,7 @@
 #define PARAMETER(name)	"/sys/module/taskmonitor/parameters/" name
 #define HOUR		"3600000"
 
-static uint64_t fuzz_random;
+static unsigned long fuzz_random;
 
 /* xorshift64: the same seed, the same inputs. */
 static unsigned int below(unsigned int limit)
@@ -33,14 +33,14 @@ static unsigned int below(unsigned int limit)
 	return (fuzz_random >> 16) % limit;
 }
 
-static void seed_random(uint64_t seed)
+static void seed_random(unsigned long seed)
 {
 	/* 0 would stay 0, and small seeds are much alike at first. */
 	fuzz_random = (seed + 1) * 0x9e3779b97f4a7c15ULL;
 	below(1);
 }
 
-#define pick(array) ((array)[below(ARRAY_SIZE(array))])
+#define pick(array) ((array)[below(sizeof(array) / sizeof((array)[0]))])
 
 /* The model */
 
@@ -258,7 +258,7 @@ static void append_text(struct input *input, const char *text)
 
 static char some_byte(void)
 {
-	static const char alphabet[] = "01234567890123456789--++  \n\n\t\0xa\xff";
+	static const char alphabet[] = "01234567890123456789--++ \x20\n\n\t\0xa\xff";
 
 	return alphabet[below(sizeof(alphabet) - 1)];
 }
@@ -766,18 +766,18 @@ static void end_child(pid_t child, bool whole)
 
 static void *tell_tid(void *tid)
 {
-	*(_Atomic pid_t *)tid = gettid();
+	__atomic_store_n((pid_t *)tid, gettid(), __ATOMIC_RELEASE);
 	stay();
 	return NULL;
 }
 
 static pid_t new_thread(void)
 {
-	static _Atomic pid_t tid;
+	static pid_t tid;
 	pthread_t thread;
 
 	start_thread(&thread, tell_tid, &tid);
-	while (!tid)
+	while (!__atomic_load_n(&tid, __ATOMIC_ACQUIRE))
 		usleep(1000);
 	return tid;
 }

@@ -16,7 +16,7 @@
 static struct {
 	unsigned long end;
 	struct stress_shared {
-		_Atomic unsigned long done[8];
+		unsigned long done[8];	/* each written by one worker */
 	} *shared;
 	const char *module;
 	unsigned int worker;

@@ -88,6 +88,8 @@ life() {
 }
 
 t1q4() {
+	# There the allocator keeps what was freed for a while: leak.sh looks.
+	[ "$(volume 100)" = 100 ] || skip 'only where freed memory is free at once'
 	sleepers 50
 	life
 	life
@@ -95,8 +97,13 @@ t1q4() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		life
 	done
-	# A leak of half the samples would be this much; the VM itself is noisy.
-	cmp_int "$(free_kib)" -ge $((before - 625)) 'KiB free after ten lives'
+	# A leak of half the samples would be this much for good; what the kernel
+	# itself still holds on to comes back.
+	wait_for 20 free_again || fail "$(free_kib) KiB free after ten lives, $before before"
+}
+
+free_again() {
+	[ "$(free_kib)" -ge $((before - 625)) ]
 }
 t 'T1Q4 the exit frees everything: memory stays flat' t1q4 -
 

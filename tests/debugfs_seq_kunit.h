@@ -55,8 +55,28 @@ static void tm_test_parse(struct kunit *test)
 	}
 }
 
-/* Every figure at its largest; a buffer too small by one byte takes nothing. */
+/* Every figure as printf() would write it, at both ends and in between. */
 static void tm_test_format(struct kunit *test)
+{
+	static const u64 figures[] = {
+		0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 12345, 99999, 1000000,
+		9999999999, 10000000000, U32_MAX, U64_MAX,
+	};
+	char *buf = kunit_kzalloc(test, 2 * TM_ROW_MAX, GFP_KERNEL);
+	char *end = buf + TM_ROW_MAX, *want = end, *row;
+	int i, len;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	for (i = 0; i < ARRAY_SIZE(figures); i++) {
+		len = sprintf(want, "%llu", figures[i]);
+		row = tm_put_number(end, figures[i]);
+		KUNIT_EXPECT_EQ_MSG(test, end - row, (long)len, "%s", want);
+		KUNIT_EXPECT_EQ_MSG(test, memcmp(row, want, len), 0, "%s", want);
+	}
+}
+
+/* The longest row that there can be fits. */
+static void tm_test_row(struct kunit *test)
 {
 	struct task_sample sample = {
 		.rss = U32_MAX,
@@ -66,31 +86,19 @@ static void tm_test_format(struct kunit *test)
 		.threads = (1ULL << TM_THREADS_BITS) - 1,
 		.state = task_state_index(current),
 		.usr = U64_MAX,
-		.sys = U64_MAX,
-		.time = U64_MAX,
+		.sys = U64_MAX - 1,
+		.time = U64_MAX - 2,
 	};
-	static const char * const parts[] = {
-		"pid 4194304 usr 18446744073709551615 ",
-		" sys 18446744073709551615 total 274877906940 ",
-		" stack 1073741820 data 274877906940 rss 17179869180 ",
-		" threads 16777215 state R time 18446744073709551615\n",
-	};
-	size_t len;
-	int i;
-	char *buf = kunit_kzalloc(test, 256, GFP_KERNEL);
+	static const char text[] =
+		"pid 4194304 usr 18446744073709551615 sys 18446744073709551614 total 274877906940 stack 1073741820 data 274877906940 rss 17179869180 threads 16777215 state R time 18446744073709551613\n";
+	char *buf = kunit_kzalloc(test, TM_ROW_MAX, GFP_KERNEL);
+	char *end = buf + TM_ROW_MAX, *row;
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
-	len = tm_format_row(buf, 256, 4194304, &sample);
-	KUNIT_EXPECT_EQ(test, len, strlen(buf));
-	for (i = 0; i < ARRAY_SIZE(parts); i++)
-		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(buf, parts[i]), "%s",
-					  parts[i]);
-	KUNIT_EXPECT_EQ(test, tm_format_row(buf, len + 1, 4194304, &sample),
-			len);
-	KUNIT_EXPECT_EQ(test, tm_format_row(buf, len, 4194304, &sample),
-			(size_t)0);
-	KUNIT_EXPECT_EQ(test, tm_format_row(buf, 0, 4194304, &sample),
-			(size_t)0);
+	row = tm_format_row(end, 4194304, &sample);
+	KUNIT_EXPECT_GE(test, row - buf, 1L);
+	KUNIT_EXPECT_EQ(test, end - row, (long)sizeof(text) - 1);
+	KUNIT_EXPECT_EQ(test, memcmp(row, text, end - row), 0);
 }
 
 /* A reader, with a seq_file of its own. */
@@ -225,6 +233,7 @@ static void tm_test_cursor_pin(struct kunit *test)
 static struct kunit_case tm_files_cases[] = {
 	KUNIT_CASE(tm_test_parse),
 	KUNIT_CASE(tm_test_format),
+	KUNIT_CASE(tm_test_row),
 	KUNIT_CASE(tm_test_cursor_all),
 	KUNIT_CASE(tm_test_cursor_evicted),
 	KUNIT_CASE(tm_test_cursor_removed),

@@ -71,34 +71,72 @@ void tm_cache_exit(struct taskmonitor *tm)
 }
 
 /**
- * tm_sample_alloc() - allocate a sample, not yet filled
+ * tm_batch_fill() - allocate samples together
  * @tm: the task monitor
- * @gfp: GFP_KERNEL where the caller may wait for memory: then the reserve is
- *	left alone. GFP_NOWAIT elsewhere: the slab, then the reserve.
+ * @batch: where they go, besides those that it has
+ * @nr: how many it is to have then, up to TM_BATCH_MAX; without memory it stays
+ *	as it is, for the reserve is left alone
+ * @gfp: GFP_KERNEL where the caller may wait for memory, GFP_NOWAIT elsewhere
+ *
+ * Context: any lock may be held with GFP_NOWAIT, none of reclaim's otherwise.
+ */
+void tm_batch_fill(struct taskmonitor *tm, struct tm_batch *batch,
+		   unsigned int nr, gfp_t gfp)
+{
+	if (nr > batch->nr)
+		batch->nr += kmem_cache_alloc_bulk(tm->slab, gfp | __GFP_NOWARN,
+						   nr - batch->nr,
+						   batch->samples + batch->nr);
+}
+
+/**
+ * tm_batch_free() - free all samples of a batch, and fill up the reserve first
+ * @tm: the task monitor
+ * @batch: the samples, to which nobody has a reference; empty after that
+ *
+ * Context: does not sleep and takes no lock of ours.
+ */
+void tm_batch_free(struct taskmonitor *tm, struct tm_batch *batch)
+{
+	mempool_t *pool = tm->pool;
+
+	while (batch->nr && READ_ONCE(pool->curr_nr) < pool->min_nr)
+		mempool_free(batch->samples[--batch->nr], pool);
+	if (batch->nr)
+		kmem_cache_free_bulk(tm->slab, batch->nr, batch->samples);
+	batch->nr = 0;
+}
+
+static void tm_batch_add(struct taskmonitor *tm, struct tm_batch *batch,
+			 struct task_sample *sample)
+{
+	if (batch->nr == TM_BATCH_MAX)
+		tm_batch_free(tm, batch);
+	batch->samples[batch->nr++] = sample;
+}
+
+/*
+ * A sample that is not yet filled, with one reference, or NULL: one of @batch,
+ * or else from the slab, or else from the reserve.
  *
  * mempool_alloc() is never called with direct reclaim: it would not fail but
  * wait until somebody frees a sample, and nobody has to.
- *
- * Context: any lock may be held with GFP_NOWAIT, none of reclaim's otherwise.
- * Return: the sample with one reference, or NULL.
  */
-struct task_sample *tm_sample_alloc(struct taskmonitor *tm, gfp_t gfp)
+static struct task_sample *tm_sample_alloc(struct taskmonitor *tm,
+					   struct tm_batch *batch)
 {
 	struct task_sample *sample;
 
-	if (gfpflags_allow_blocking(gfp))
-		sample = kmem_cache_alloc(tm->slab, gfp);
+	if (batch->nr)
+		sample = batch->samples[--batch->nr];
 	else
-		sample = mempool_alloc(tm->pool, gfp);
-	if (!sample)
-		return NULL;
-
-	INIT_LIST_HEAD(&sample->node);
-	kref_init(&sample->ref);
+		sample = mempool_alloc(tm->pool, GFP_NOWAIT);
+	if (sample)
+		kref_init(&sample->ref);
 	return sample;
 }
 
-/* The object itself goes back in tm_sample_put(), which knows the pool. */
+/* The object itself is freed by who dropped the last reference. */
 static void tm_sample_release(struct kref *ref)
 {
 	struct task_sample *sample = container_of(ref, struct task_sample, ref);
@@ -185,6 +223,13 @@ static void tm_add_task_cputime(struct task_struct *task,
 	sum->runtime += READ_ONCE(task->se.sum_exec_runtime);
 }
 
+static void tm_get_task_cputime(struct task_struct *task,
+				struct tm_cputime *sum)
+{
+	*sum = (struct tm_cputime){ };
+	tm_add_task_cputime(task, sum);
+}
+
 static void tm_sum_group_cputime(struct task_struct *task,
 				 struct tm_cputime *sum)
 {
@@ -262,20 +307,19 @@ static void tm_scale_cputime(const struct tm_cputime *now,
 static void tm_get_sample(struct task_monitor *monitor,
 			  struct task_struct *task, struct task_sample *sample)
 {
-	struct tm_cputime now = { };
-	unsigned int threads = 1;
+	struct tm_cputime now;
 
 	if (monitor->type == PIDTYPE_TGID) {
 		tm_get_group_cputime(task, &now);
-		threads = READ_ONCE(task->signal->nr_threads);
+		sample->threads = READ_ONCE(task->signal->nr_threads);
 	} else {
-		tm_add_task_cputime(task, &now);
+		tm_get_task_cputime(task, &now);
+		sample->threads = 1;
 	}
 	tm_scale_cputime(&now, &monitor->prev);
 
 	sample->usr = monitor->prev.utime;
 	sample->sys = monitor->prev.stime;
-	sample->threads = tm_saturate(threads, TM_THREADS_BITS);
 	sample->state = task_state_index(task);
 	tm_get_memory(task, sample);
 }
@@ -300,14 +344,15 @@ static void tm_history_add(struct taskmonitor *tm, struct task_monitor *monitor,
  * @tm: the task monitor
  * @monitor: the monitor whose history it is; it is not empty
  * @counter: which of @tm's counters says why
+ * @batch: the object goes there; the caller frees or reuses it
  *
  * The caller calls tm_order_update() when it is done.
  *
  * Context: @tm->lock and @monitor->lock held; does not sleep.
- * Return: whether the object was freed; a reader may still hold it.
+ * Return: whether the object went to @batch; a reader may still hold it.
  */
 bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
-		     u64 *counter)
+		     u64 *counter, struct tm_batch *batch)
 	__must_hold(&tm->lock)
 	__must_hold(&monitor->lock)
 {
@@ -321,7 +366,10 @@ bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
 	monitor->nr_samples--;
 	tm->stats.samples--;
 	(*counter)++;
-	return tm_sample_put(sample, tm);
+	if (!kref_put(&sample->ref, tm_sample_release))
+		return false;
+	tm_batch_add(tm, batch, sample);
+	return true;
 }
 
 /**
@@ -334,37 +382,41 @@ bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
 void tm_history_free(struct taskmonitor *tm, struct list_head *samples)
 {
 	struct task_sample *sample, *next;
+	struct tm_batch batch = { };
 
 	list_for_each_entry_safe(sample, next, samples, node) {
 		list_del_init(&sample->node);
-		tm_sample_put(sample, tm);
+		if (kref_put(&sample->ref, tm_sample_release))
+			tm_batch_add(tm, &batch, sample);
 		cond_resched();
 	}
+	tm_batch_free(tm, &batch);
 }
 
 /*
  * A sample to fill for @monitor: a new one or, when slab and reserve are both
- * empty, its own oldest one, which goes through the reserve. That takes more
- * than one only when readers hold the oldest.
+ * empty, its own oldest one. That takes more than one only when readers hold
+ * the oldest.
  */
 static struct task_sample *tm_sample_for(struct taskmonitor *tm,
-					 struct task_monitor *monitor)
+					 struct task_monitor *monitor,
+					 struct tm_batch *batch)
 {
 	unsigned long max = READ_ONCE(tm->max_samples);
 	struct task_sample *sample;
 
 	while (max && monitor->nr_samples >= max)
-		tm_history_drop(tm, monitor, &tm->stats.capped);
+		tm_history_drop(tm, monitor, &tm->stats.capped, batch);
 
 	for (;;) {
-		sample = tm_sample_alloc(tm, GFP_NOWAIT);
+		sample = tm_sample_alloc(tm, batch);
 		if (sample)
 			return sample;
 		if (!monitor->nr_samples) {
 			tm->stats.dropped++;
 			return NULL;
 		}
-		tm_history_drop(tm, monitor, &tm->stats.recycled);
+		tm_history_drop(tm, monitor, &tm->stats.recycled, batch);
 	}
 }
 
@@ -373,8 +425,8 @@ static struct task_sample *tm_sample_for(struct taskmonitor *tm,
  * @tm: the task monitor
  * @monitor: whom to sample
  * @time: when the round began, in ns of CLOCK_BOOTTIME
- * @spare: a sample to fill, allocated beforehand, or NULL; the caller keeps it
- *	when the process is gone
+ * @batch: samples to fill, allocated beforehand; what is dropped to make room
+ *	goes there, to be reused
  *
  * Notes in @monitor->exited when the process is gone.
  *
@@ -385,7 +437,7 @@ static struct task_sample *tm_sample_for(struct taskmonitor *tm,
  */
 struct task_sample *tm_save_sample(struct taskmonitor *tm,
 				   struct task_monitor *monitor, u64 time,
-				   struct task_sample *spare)
+				   struct tm_batch *batch)
 	__must_hold(&tm->round_lock)
 	__must_hold(&tm->lock)
 {
@@ -401,7 +453,7 @@ struct task_sample *tm_save_sample(struct taskmonitor *tm,
 	if (!task)
 		monitor->exited = true;
 	else
-		sample = spare ?: tm_sample_for(tm, monitor);
+		sample = tm_sample_for(tm, monitor, batch);
 	if (sample) {
 		tm_get_sample(monitor, task, sample);
 		sample->time = time;

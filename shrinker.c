@@ -24,7 +24,7 @@
  * A sweep asks for less than this of a small history not at all: the kernel's
  * default of 128 would spare every history of up to 1000 samples.
  */
-#define TM_BATCH 8
+#define TM_SCAN_BATCH 8
 
 /* A sweep asks for 4 / TM_SEEKS of what is counted, rounded down: for one. */
 #define TM_COUNT_MIN (TM_SEEKS / 4)
@@ -53,12 +53,46 @@ static u64 tm_oldest_time(const struct task_monitor *monitor)
 				node)->time;
 }
 
-static bool tm_order_less(struct rb_node *a, const struct rb_node *b)
+static int tm_order_cmp(struct rb_node *a, const struct rb_node *b)
 {
 	const struct task_monitor *x = rb_entry(a, struct task_monitor, order);
 	const struct task_monitor *y = rb_entry(b, struct task_monitor, order);
 
-	return x->oldest != y->oldest ? x->oldest < y->oldest : x->id < y->id;
+	return x->oldest < y->oldest ? -1 : x->oldest > y->oldest;
+}
+
+/*
+ * Enter the eviction order. A round is one time for all, so histories that are
+ * evicted together go from one place to the next together: places are few, the
+ * tree of them is low, and whoever comes to a place second leaves it untouched.
+ */
+static void tm_order_enter(struct taskmonitor *tm, struct task_monitor *monitor)
+{
+	struct rb_node *leader = rb_find_add(&monitor->order, &tm->order,
+					     tm_order_cmp);
+
+	if (leader)
+		hlist_add_head(&monitor->peer,
+			       &rb_entry(leader, struct task_monitor,
+					 order)->peers);
+}
+
+/* Leave it. A leader who goes is followed by one of its peers. */
+static void tm_order_leave(struct taskmonitor *tm, struct task_monitor *monitor)
+{
+	struct task_monitor *heir;
+
+	if (!hlist_unhashed(&monitor->peer)) {
+		hlist_del_init(&monitor->peer);
+	} else if (hlist_empty(&monitor->peers)) {
+		rb_erase(&monitor->order, &tm->order);
+	} else {
+		heir = hlist_entry(monitor->peers.first, struct task_monitor,
+				   peer);
+		hlist_del_init(&heir->peer);
+		hlist_move_list(&monitor->peers, &heir->peers);
+		rb_replace_node(&monitor->order, &heir->order, &tm->order);
+	}
 }
 
 /**
@@ -67,9 +101,8 @@ static bool tm_order_less(struct rb_node *a, const struct rb_node *b)
  * @monitor: whose history it is
  *
  * Keeps the count of what can be given, and @monitor's place in the eviction
- * order: that is the cost of a sample that is evicted, the logarithm of the
- * number of monitors, and never a walk over them. A sample that is added to a
- * history that has something to give changes no place.
+ * order: that is the cost of a sample that is evicted, at most the logarithm of
+ * the number of monitors, and never a walk over them.
  *
  * Context: @tm->lock and @monitor->lock held; does not sleep.
  */
@@ -77,24 +110,23 @@ void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor)
 	__must_hold(&tm->lock)
 	__must_hold(&monitor->lock)
 {
-	unsigned long givable = tm_givable(monitor);
-	u64 oldest = givable ? tm_oldest_time(monitor) : 0;
+	unsigned long had = monitor->givable, givable = tm_givable(monitor);
 
 	lockdep_assert_held(&tm->lock);
 	lockdep_assert_held(&monitor->lock);
 
-	if (monitor->givable && (!givable || oldest != monitor->oldest)) {
-		rb_erase_cached(&monitor->order, &tm->order);
-		WRITE_ONCE(tm->givable, tm->givable - monitor->givable);
-		monitor->givable = 0;
-	}
-	if (givable && !monitor->givable) {
-		monitor->oldest = oldest;
-		rb_add_cached(&monitor->order, &tm->order, tm_order_less);
-	}
-	WRITE_ONCE(tm->givable, tm->givable + givable - monitor->givable);
+	WRITE_ONCE(tm->givable, tm->givable + givable - had);
 	monitor->givable = givable;
+	/* It has only become longer: the oldest is what it was. */
+	if (had && givable > had)
+		return;
 
+	if (had)
+		tm_order_leave(tm, monitor);
+	if (givable) {
+		monitor->oldest = tm_oldest_time(monitor);
+		tm_order_enter(tm, monitor);
+	}
 	if (tm_is_lone(monitor) == list_empty(&monitor->lone)) {
 		if (list_empty(&monitor->lone))
 			list_add(&monitor->lone, &tm->lone);
@@ -103,19 +135,27 @@ void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor)
 	}
 }
 
-static struct task_monitor *tm_order_first(struct taskmonitor *tm)
+/*
+ * Whoever has the oldest sample, or NULL. In @limit the time up to which nobody
+ * else has an older one. A peer goes before its leader, who is more to move.
+ */
+static struct task_monitor *tm_order_first(struct taskmonitor *tm, u64 *limit)
 {
-	return rb_entry_safe(rb_first_cached(&tm->order), struct task_monitor,
+	struct task_monitor *leader, *next;
+
+	leader = rb_entry_safe(rb_first(&tm->order), struct task_monitor,
+			       order);
+	if (!leader)
+		return NULL;
+	if (!hlist_empty(&leader->peers)) {
+		*limit = leader->oldest;
+		return hlist_entry(leader->peers.first, struct task_monitor,
+				   peer);
+	}
+	next = rb_entry_safe(rb_next(&leader->order), struct task_monitor,
 			     order);
-}
-
-/* The time up to which nobody else has an older sample than @monitor. */
-static u64 tm_order_limit(struct task_monitor *monitor)
-{
-	struct task_monitor *next = rb_entry_safe(rb_next(&monitor->order),
-						  struct task_monitor, order);
-
-	return next ? next->oldest : U64_MAX;
+	*limit = next ? next->oldest : U64_MAX;
+	return leader;
 }
 
 /*
@@ -156,23 +196,23 @@ static void tm_notice_exits(struct taskmonitor *tm, unsigned long want)
 }
 
 /*
- * Evict up to @want samples of @monitor, who has the oldest, as long as they
- * are the oldest of all. Returns how many; adds to @freed those whose memory
- * was given back.
+ * Evict up to @want samples of @monitor, as long as they are not younger than
+ * @limit. Returns how many; adds to @freed those that went to @batch.
  */
 static unsigned long tm_evict(struct taskmonitor *tm,
-			      struct task_monitor *monitor, unsigned long want,
-			      unsigned long *freed)
+			      struct task_monitor *monitor, u64 limit,
+			      unsigned long want, unsigned long *freed,
+			      struct tm_batch *batch)
 	__must_hold(&tm->lock)
 {
-	u64 limit = tm_order_limit(monitor);
 	unsigned long evicted = 0;
 
 	lockdep_assert_held(&tm->lock);
 
 	mutex_lock(&monitor->lock);
 	do {
-		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed);
+		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed,
+					  batch);
 		evicted++;
 		if (monitor->nr_samples == 1)
 			tm_check_exit(monitor);
@@ -205,19 +245,24 @@ static unsigned long tm_scan(struct taskmonitor *tm, struct shrink_control *sc)
 {
 	unsigned long evicted = 0, freed = 0;
 	struct task_monitor *monitor;
+	struct tm_batch batch;
+	u64 limit;
+
+	batch.nr = 0;
 
 	mutex_lock(&tm->lock);
 	if (!READ_ONCE(tm->sampling))
 		tm_notice_exits(tm, sc->nr_to_scan);
 	while (evicted < sc->nr_to_scan) {
-		monitor = tm_order_first(tm);
+		monitor = tm_order_first(tm, &limit);
 		if (!monitor)
 			break;
-		evicted += tm_evict(tm, monitor, sc->nr_to_scan - evicted,
-				    &freed);
+		evicted += tm_evict(tm, monitor, limit,
+				    sc->nr_to_scan - evicted, &freed, &batch);
 		tm_monitor_reap(tm, monitor);
 	}
 	mutex_unlock(&tm->lock);
+	tm_batch_free(tm, &batch);
 
 	sc->nr_scanned = evicted;
 	return evicted ? freed : SHRINK_STOP;
@@ -320,7 +365,7 @@ int tm_shrinker_init(struct taskmonitor *tm)
 	tm->shrinker->count_objects = tm_count_objects;
 	tm->shrinker->scan_objects = tm_scan_objects;
 	tm->shrinker->seeks = TM_SEEKS;
-	tm->shrinker->batch = TM_BATCH;
+	tm->shrinker->batch = TM_SCAN_BATCH;
 	err = tm_shrinker_register(tm->shrinker);
 	if (err)
 		tm_shrinker_free(tm->shrinker);

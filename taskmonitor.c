@@ -25,9 +25,6 @@
 /* How late the timer may fire, to go with another: the default of every task. */
 #define TM_TIMER_SLACK_NS	(50 * NSEC_PER_USEC)
 
-/* Monitors sampled before the lock is let go. */
-#define TM_SLICE		16
-
 static struct taskmonitor taskmonitor = {
 	.period_ms = 1000,
 	/* The parameters are set before init runs, and after exit has begun. */
@@ -90,6 +87,7 @@ static void tm_monitor_link(struct taskmonitor *tm,
 
 	monitor->id = tm->next_id++;
 	list_add_tail(&monitor->node, &tm->tasks);
+	hash_add(tm->index, &monitor->indexed, pid_nr(monitor->pid));
 	tm->stats.monitors++;
 
 	mutex_lock(&monitor->lock);
@@ -118,6 +116,7 @@ static void tm_monitor_unlink(struct taskmonitor *tm,
 	mutex_unlock(&monitor->lock);
 
 	list_del(&monitor->node);
+	hash_del(&monitor->indexed);
 	tm->stats.monitors--;
 	tm_monitor_put(monitor);
 }
@@ -173,14 +172,14 @@ struct task_monitor *tm_monitor_next(struct taskmonitor *tm,
 	return NULL;
 }
 
-static bool tm_is_monitored(struct taskmonitor *tm, const struct pid *pid)
+static bool tm_is_monitored(struct taskmonitor *tm, struct pid *pid)
 	__must_hold(&tm->lock)
 {
 	struct task_monitor *monitor;
 
 	lockdep_assert_held(&tm->lock);
 
-	list_for_each_entry(monitor, &tm->tasks, node)
+	hash_for_each_possible(tm->index, monitor, indexed, pid_nr(pid))
 		if (monitor->pid == pid)
 			return true;
 	return false;
@@ -199,32 +198,37 @@ static u64 tm_round_begin(struct taskmonitor *tm)
 }
 
 /*
- * Sample up to TM_SLICE monitors, beginning with @from, whose reference is
+ * Sample up to TM_BATCH_MAX monitors, beginning with @from, whose reference is
  * taken over, or with the first. Then print what was saved, when dynamic debug
  * asks for it. By then no lock is held: a sample may have left its history, and
  * is valid all the same, for just before it is printed there are two references
  * to it, the history's and ours, and only the history's can go.
  *
+ * @batch is what they are stored in, as far as it reaches.
+ *
  * Returns where to go on, with a reference, or NULL at the end of the list.
  */
 static struct task_monitor *tm_round_slice(struct taskmonitor *tm,
-					   struct task_monitor *from, u64 time)
+					   struct task_monitor *from, u64 time,
+					   struct tm_batch *batch)
 {
-	struct task_sample *saved[TM_SLICE];
+	struct task_sample *saved[TM_BATCH_MAX];
 	struct task_monitor *monitor, *next;
 	unsigned int i, seen, nr = 0;
-	pid_t pids[TM_SLICE];
+	pid_t pids[TM_BATCH_MAX];
 
 	mutex_lock(&tm->lock);
+	tm_batch_fill(tm, batch, min_t(u64, tm->stats.monitors, TM_BATCH_MAX),
+		      GFP_NOWAIT);
 	monitor = from && !from->removed ? from : tm_monitor_next(tm, from);
 	if (from)
 		tm_monitor_put(from);
-	for (seen = 0; monitor && seen < TM_SLICE; seen++, monitor = next) {
+	for (seen = 0; monitor && seen < TM_BATCH_MAX; seen++, monitor = next) {
 		next = tm_monitor_next(tm, monitor);
 		if (monitor->exited)
 			continue;
 		pids[nr] = pid_nr(monitor->pid);
-		saved[nr] = tm_save_sample(tm, monitor, time, NULL);
+		saved[nr] = tm_save_sample(tm, monitor, time, batch);
 		if (saved[nr])
 			nr++;
 		else
@@ -246,14 +250,17 @@ static struct task_monitor *tm_round_slice(struct taskmonitor *tm,
 static void tm_round(struct taskmonitor *tm)
 {
 	struct task_monitor *from = NULL;
+	struct tm_batch batch;
 	u64 start, took;
 
+	batch.nr = 0;
 	mutex_lock(&tm->round_lock);
 	start = tm_round_begin(tm);
 	do {
-		from = tm_round_slice(tm, from, start);
+		from = tm_round_slice(tm, from, start, &batch);
 		cond_resched();
 	} while (from);
+	tm_batch_free(tm, &batch);
 	took = ktime_get_boottime_ns() - start;
 	mutex_unlock(&tm->round_lock);
 
@@ -457,25 +464,26 @@ static struct task_monitor *tm_monitor_find_task(pid_t nr)
 	return monitor;
 }
 
-/*
- * Link @monitor, with its first sample when someone samples. Either way one
- * reference to @spare is left to the caller: its own, or that of the sample
- * that was saved.
- */
+/* Link @monitor, with its first sample, from @batch, when someone samples. */
 static int tm_monitor_admit(struct taskmonitor *tm,
 			    struct task_monitor *monitor,
-			    struct task_sample *spare)
+			    struct tm_batch *batch)
 	__must_hold(&tm->round_lock)
 	__must_hold(&tm->lock)
 {
+	struct task_sample *sample;
+
 	lockdep_assert_held(&tm->round_lock);
 	lockdep_assert_held(&tm->lock);
 
 	if (tm_is_monitored(tm, monitor->pid))
 		return -EEXIST;
-	if (tm->sampling &&
-	    !tm_save_sample(tm, monitor, tm_round_begin(tm), spare))
-		return -ESRCH;
+	if (tm->sampling) {
+		sample = tm_save_sample(tm, monitor, tm_round_begin(tm), batch);
+		if (!sample)
+			return -ESRCH;
+		tm_sample_put(sample, tm);
+	}
 	tm_monitor_link(tm, monitor);
 	return 0;
 }
@@ -495,7 +503,7 @@ static int tm_monitor_admit(struct taskmonitor *tm,
 int tm_monitor_add(struct taskmonitor *tm, pid_t nr)
 {
 	struct task_monitor *monitor;
-	struct task_sample *spare;
+	struct tm_batch batch;
 	int err;
 
 	monitor = tm_monitor_find_task(nr);
@@ -503,22 +511,47 @@ int tm_monitor_add(struct taskmonitor *tm, pid_t nr)
 		return PTR_ERR(monitor);
 
 	/* Here memory may be waited for; under the locks it may not. */
-	spare = tm_sample_alloc(tm, GFP_KERNEL);
-	if (!spare) {
+	batch.nr = 0;
+	tm_batch_fill(tm, &batch, 1, GFP_KERNEL);
+	if (!batch.nr) {
 		tm_monitor_put(monitor);
 		return -ENOMEM;
 	}
 
 	mutex_lock(&tm->round_lock);
 	mutex_lock(&tm->lock);
-	err = tm_monitor_admit(tm, monitor, spare);
+	err = tm_monitor_admit(tm, monitor, &batch);
 	mutex_unlock(&tm->lock);
 	mutex_unlock(&tm->round_lock);
 
-	tm_sample_put(spare, tm);
+	tm_batch_free(tm, &batch);
 	if (err)
 		tm_monitor_put(monitor);
 	return err;
+}
+
+/*
+ * A monitor that is shown as @nr in the PID namespace @ns, or NULL. The index
+ * knows the numbers of the initial one, in which a monitor is mostly removed.
+ */
+static struct task_monitor *tm_monitor_find(struct taskmonitor *tm, pid_t nr,
+					    struct pid_namespace *ns)
+	__must_hold(&tm->lock)
+{
+	struct task_monitor *monitor;
+
+	lockdep_assert_held(&tm->lock);
+
+	if (ns == &init_pid_ns) {
+		hash_for_each_possible(tm->index, monitor, indexed, nr)
+			if (pid_nr(monitor->pid) == nr)
+				return monitor;
+		return NULL;
+	}
+	list_for_each_entry(monitor, &tm->tasks, node)
+		if (pid_nr_ns(monitor->pid, ns) == nr)
+			return monitor;
+	return NULL;
 }
 
 /**
@@ -531,14 +564,14 @@ int tm_monitor_add(struct taskmonitor *tm, pid_t nr)
  */
 int tm_monitor_remove(struct taskmonitor *tm, pid_t nr)
 {
-	struct task_monitor *monitor, *next;
+	struct pid_namespace *ns = task_active_pid_ns(current);
+	struct task_monitor *monitor;
 	LIST_HEAD(samples);
 	int err = -ENOENT;
 
 	mutex_lock(&tm->lock);
-	list_for_each_entry_safe(monitor, next, &tm->tasks, node) {
-		if (pid_vnr(monitor->pid) != nr)
-			continue;
+	/* Several, when the number is in use again while a history is left. */
+	while ((monitor = tm_monitor_find(tm, nr, ns))) {
 		tm_monitor_unlink(tm, monitor, &samples);
 		err = 0;
 	}
@@ -569,7 +602,8 @@ static void tm_setup(struct taskmonitor *tm)
 	mutex_init(&tm->lock);
 	tm_shrinker_may_lock(&tm->lock);
 	INIT_LIST_HEAD(&tm->tasks);
-	tm->order = RB_ROOT_CACHED;
+	hash_init(tm->index);
+	tm->order = RB_ROOT;
 	INIT_LIST_HEAD(&tm->lone);
 }
 

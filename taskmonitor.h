@@ -22,6 +22,7 @@
 #ifndef _TASKMONITOR_H
 #define _TASKMONITOR_H
 
+#include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
@@ -35,7 +36,7 @@ struct kmem_cache;
 struct shrinker;
 struct task_struct;
 
-/* Widths of the narrow figures of a sample: one that does not fit saturates. */
+/* Widths of the narrow figures of a sample: pages that do not fit saturate. */
 #define TM_TOTAL_BITS	36	/* pages: 256 TiB, the whole 48-bit address space */
 #define TM_STACK_BITS	28	/* pages: 1 TiB */
 #define TM_DATA_BITS	36	/* pages */
@@ -76,6 +77,21 @@ struct task_sample {
 	u64 time;
 };
 
+/* Samples that are taken, or given back, under one lock. */
+#define TM_BATCH_MAX	32
+
+/**
+ * struct tm_batch - samples that are allocated, or freed, together
+ * @nr: how many
+ * @samples: the objects, which hold nothing; not typed, for the allocator
+ *
+ * Belongs to one thread, on whose stack it is.
+ */
+struct tm_batch {
+	unsigned int nr;
+	void *samples[TM_BATCH_MAX];
+};
+
 /**
  * struct tm_cputime - CPU time of a task or a thread group, in ns
  * @utime: time in user mode
@@ -104,9 +120,14 @@ struct tm_cputime {
  * @nr_samples: their number
  * @removed: no longer in the list of monitors, and its history is gone
  * @exited: the process is gone, nothing will be added; &taskmonitor.lock
+ * @indexed: in &taskmonitor.index, by its number; &taskmonitor.lock
  * @givable: how many samples the shrinker may take; &taskmonitor.lock
- * @order: in &taskmonitor.order while @givable is not 0; &taskmonitor.lock
- * @oldest: time of the oldest sample, the key in that order; &taskmonitor.lock
+ * @oldest: time of the oldest sample while @givable is not 0: its place in the
+ *	eviction order; &taskmonitor.lock
+ * @order: in &taskmonitor.order, if it leads those with the same @oldest;
+ *	&taskmonitor.lock
+ * @peers: the others, if it leads them; &taskmonitor.lock
+ * @peer: in its leader's @peers, if it does not; &taskmonitor.lock
  * @lone: in &taskmonitor.lone while there is nothing to give and the process
  *	is not known to have exited; &taskmonitor.lock
  */
@@ -124,9 +145,12 @@ struct task_monitor {
 	bool removed;
 
 	bool exited;
+	struct hlist_node indexed;
 	unsigned long givable;
-	struct rb_node order;
 	u64 oldest;
+	struct rb_node order;
+	struct hlist_head peers;
+	struct hlist_node peer;
 	struct list_head lone;
 };
 
@@ -161,6 +185,9 @@ struct tm_stats {
 	u64 tick_ns_max;
 };
 
+/* 1024 chains: those of 10,000 monitors have ten links each. */
+#define TM_INDEX_BITS	10
+
 /**
  * struct taskmonitor - everything the module knows
  * @period_ms: sampling period; written by its parameter at any time
@@ -173,8 +200,10 @@ struct tm_stats {
  *	and an exit is noticed; the shrinker reads it without the lock
  * @lock: protects all that follows, up to @stats
  * @tasks: list of &task_monitor, in the order of adding
+ * @index: the same, by their number in the initial PID namespace
  * @next_id: id of the next monitor
- * @order: the monitors that have something to give, oldest sample first
+ * @order: the monitors that have something to give, oldest sample first; those
+ *	whose oldest samples are of the same time have one place together
  * @givable: how many samples the shrinker could free; read without the lock
  * @lone: the monitors that have nothing to give as long as their process lives
  * @stats: the counters
@@ -195,8 +224,9 @@ struct taskmonitor {
 
 	struct mutex lock;	/* who is monitored */
 	struct list_head tasks;
+	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
 	u64 next_id;
-	struct rb_root_cached order;
+	struct rb_root order;
 	unsigned long givable;
 	struct list_head lone;
 	struct tm_stats stats;
@@ -226,13 +256,15 @@ static inline void tm_monitor_get(struct task_monitor *monitor)
 
 int tm_cache_init(struct taskmonitor *tm, unsigned int reserve);
 void tm_cache_exit(struct taskmonitor *tm);
-struct task_sample *tm_sample_alloc(struct taskmonitor *tm, gfp_t gfp);
 bool tm_sample_put(struct task_sample *sample, struct taskmonitor *tm);
+void tm_batch_fill(struct taskmonitor *tm, struct tm_batch *batch,
+		   unsigned int nr, gfp_t gfp);
+void tm_batch_free(struct taskmonitor *tm, struct tm_batch *batch);
 struct task_sample *tm_save_sample(struct taskmonitor *tm,
 				   struct task_monitor *monitor, u64 time,
-				   struct task_sample *spare);
+				   struct tm_batch *batch);
 bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
-		     u64 *counter);
+		     u64 *counter, struct tm_batch *batch);
 void tm_history_free(struct taskmonitor *tm, struct list_head *samples);
 
 /* shrinker.c: giving back */

@@ -57,7 +57,8 @@ static inline int tm_test_init(struct kunit *test)
 	mutex_init(&tm->round_lock);
 	mutex_init(&tm->lock);
 	INIT_LIST_HEAD(&tm->tasks);
-	tm->order = RB_ROOT_CACHED;
+	hash_init(tm->index);
+	tm->order = RB_ROOT;
 	INIT_LIST_HEAD(&tm->lone);
 	tm->slab = kmem_cache_create("tm_test_sample",
 				     sizeof(struct task_sample), 0, 0, NULL);
@@ -108,12 +109,14 @@ static inline struct task_sample *tm_test_sample(struct kunit *test,
 {
 	struct taskmonitor *tm = tm_test_tm(test);
 	struct task_sample *sample;
+	struct tm_batch batch = { };
 
 	tm_test_lock(tm);
-	sample = tm_save_sample(tm, monitor, time, NULL);
+	sample = tm_save_sample(tm, monitor, time, &batch);
 	tm_test_unlock(tm);
 	if (sample)
 		tm_sample_put(sample, tm);
+	tm_batch_free(tm, &batch);
 	return sample;
 }
 
@@ -122,14 +125,17 @@ static inline bool tm_test_drop(struct kunit *test,
 				struct task_monitor *monitor)
 {
 	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_batch batch = { };
 	bool freed;
 
 	tm_test_lock(tm);
 	mutex_lock(&monitor->lock);
-	freed = tm_history_drop(tm, monitor, &tm->stats.reclaimed);
+	freed = tm_history_drop(tm, monitor, &tm->stats.reclaimed, &batch);
 	tm_order_update(tm, monitor);
 	mutex_unlock(&monitor->lock);
 	tm_test_unlock(tm);
+	KUNIT_EXPECT_EQ(test, batch.nr, freed ? 1U : 0U);
+	tm_batch_free(tm, &batch);
 	return freed;
 }
 

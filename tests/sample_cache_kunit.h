@@ -8,14 +8,16 @@ static void tm_test_reserve(struct kunit *test)
 {
 	struct taskmonitor *tm = tm_test_tm(test);
 	struct task_sample *samples[TM_TEST_RESERVE];
+	struct tm_batch none = { };
 	int i;
 
 	((struct tm_test *)test->priv)->exhausted = true;
 	for (i = 0; i < TM_TEST_RESERVE; i++) {
-		samples[i] = tm_sample_alloc(tm, GFP_NOWAIT);
+		samples[i] = tm_sample_alloc(tm, &none);
 		KUNIT_ASSERT_NOT_NULL(test, samples[i]);
+		INIT_LIST_HEAD(&samples[i]->node);
 	}
-	KUNIT_EXPECT_NULL(test, tm_sample_alloc(tm, GFP_NOWAIT));
+	KUNIT_EXPECT_NULL(test, tm_sample_alloc(tm, &none));
 	for (i = 0; i < TM_TEST_RESERVE; i++)
 		KUNIT_EXPECT_TRUE(test, tm_sample_put(samples[i], tm));
 	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE);
@@ -27,9 +29,10 @@ static void tm_test_references(struct kunit *test)
 	struct taskmonitor *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct task_sample *sample;
+	struct tm_batch none = { };
 
 	tm_test_lock(tm);
-	sample = tm_save_sample(tm, monitor, 7, NULL);
+	sample = tm_save_sample(tm, monitor, 7, &none);
 	tm_test_unlock(tm);
 	KUNIT_ASSERT_NOT_NULL(test, sample);
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
@@ -42,19 +45,70 @@ static void tm_test_references(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, tm_sample_put(sample, tm));
 }
 
-/* A spare sample is the one that is filled, and no other is allocated. */
-static void tm_test_spare(struct kunit *test)
+/* A batch is what is filled first; the reserve is not touched. */
+static void tm_test_batch(struct kunit *test)
 {
 	struct taskmonitor *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
-	struct task_sample *spare = tm_sample_alloc(tm, GFP_KERNEL);
+	struct task_sample *sample;
+	struct tm_batch batch = { };
+	void *last;
 
-	KUNIT_ASSERT_NOT_NULL(test, spare);
+	tm_batch_fill(tm, &batch, 3, GFP_KERNEL);
+	KUNIT_ASSERT_EQ(test, batch.nr, 3U);
+	last = batch.samples[2];
 	tm_test_lock(tm);
-	KUNIT_EXPECT_PTR_EQ(test, tm_save_sample(tm, monitor, 1, spare), spare);
+	sample = tm_save_sample(tm, monitor, 1, &batch);
 	tm_test_unlock(tm);
-	KUNIT_EXPECT_EQ(test, kref_read(&spare->ref), 2U);
-	tm_sample_put(spare, tm);
+	KUNIT_EXPECT_PTR_EQ(test, (void *)sample, last);
+	KUNIT_EXPECT_EQ(test, batch.nr, 2U);
+	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
+	tm_sample_put(sample, tm);
+
+	tm_batch_fill(tm, &batch, TM_BATCH_MAX, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, batch.nr, 0U + TM_BATCH_MAX);
+	/* It is full already. */
+	tm_batch_fill(tm, &batch, 1, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, batch.nr, 0U + TM_BATCH_MAX);
+	tm_batch_free(tm, &batch);
+	KUNIT_EXPECT_EQ(test, batch.nr, 0U);
+	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE);
+}
+
+/* What is freed fills up the reserve first. */
+static void tm_test_refill(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct tm_batch batch = { };
+
+	((struct tm_test *)test->priv)->exhausted = true;
+	KUNIT_EXPECT_NOT_NULL(test, tm_test_sample(test, monitor, 1));
+	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE - 1);
+	tm_batch_fill(tm, &batch, 2, GFP_KERNEL);
+	tm_batch_free(tm, &batch);
+	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE);
+}
+
+/* More than one batch is freed in several. */
+static void tm_test_free(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	LIST_HEAD(samples);
+	u64 time;
+
+	for (time = 1; time <= 2 * TM_BATCH_MAX + 1; time++)
+		tm_test_sample(test, monitor, time);
+	tm_test_lock(tm);
+	mutex_lock(&monitor->lock);
+	list_splice_tail_init(&monitor->samples, &samples);
+	tm->stats.samples -= monitor->nr_samples;
+	monitor->nr_samples = 0;
+	tm_order_update(tm, monitor);
+	mutex_unlock(&monitor->lock);
+	tm_test_unlock(tm);
+	tm_history_free(tm, &samples);
 }
 
 /* With neither slab nor reserve the oldest of the same history is reused. */
@@ -180,7 +234,9 @@ static void tm_test_saturate(struct kunit *test)
 static struct kunit_case tm_sample_cases[] = {
 	KUNIT_CASE(tm_test_reserve),
 	KUNIT_CASE(tm_test_references),
-	KUNIT_CASE(tm_test_spare),
+	KUNIT_CASE(tm_test_batch),
+	KUNIT_CASE(tm_test_refill),
+	KUNIT_CASE(tm_test_free),
 	KUNIT_CASE(tm_test_recycle),
 	KUNIT_CASE(tm_test_recycle_held),
 	KUNIT_CASE(tm_test_dropped),

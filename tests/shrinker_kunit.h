@@ -136,6 +136,35 @@ static void tm_test_exited(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, list_empty(&tm->tasks));
 }
 
+/* Whoever leads those of one time can go, and so can anyone else. */
+static void tm_test_peers(struct kunit *test)
+{
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *m[4];
+	u64 time;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(m); i++)
+		m[i] = tm_test_monitor(test);
+	for (time = 1; time <= 5; time++)
+		for (i = 0; i < ARRAY_SIZE(m); i++)
+			tm_test_sample(test, m[i], time);
+
+	/* The first comer leads. */
+	tm_test_remove(test, m[0]);
+	KUNIT_EXPECT_EQ(test, tm->givable, 12UL);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 2, NULL), 2UL);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 1, NULL), 1UL);
+	for (i = 1; i < ARRAY_SIZE(m); i++)
+		KUNIT_EXPECT_EQ(test, tm_test_oldest(m[i]), 2ULL);
+	tm_test_remove(test, m[2]);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 4, NULL), 4UL);
+	KUNIT_EXPECT_EQ(test, tm_test_oldest(m[1]), 4ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_oldest(m[3]), 4ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, NULL), 2UL);
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->order));
+}
+
 /* A sample that somebody holds is evicted, but has not been freed. */
 static void tm_test_held(struct kunit *test)
 {
@@ -200,6 +229,7 @@ static struct kunit_case tm_shrinker_cases[] = {
 	KUNIT_CASE(tm_test_unnoticed),
 	KUNIT_CASE(tm_test_order),
 	KUNIT_CASE(tm_test_exited),
+	KUNIT_CASE(tm_test_peers),
 	KUNIT_CASE(tm_test_held),
 	KUNIT_CASE(tm_test_waits),
 	{ }

@@ -4,10 +4,13 @@
  * evicts them under memory pressure.
  */
 
+#include <linux/notifier.h>
+#include <linux/oom.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/version.h>
 
@@ -28,6 +31,12 @@
 
 /* A sweep asks for 4 / TM_SEEKS of what is counted, rounded down: for one. */
 #define TM_COUNT_MIN (TM_SEEKS / 4)
+
+/*
+ * What is given before a process is killed. A zone's minimum can rise by two
+ * megabytes at once, see boost_watermark() in mm/page_alloc.c.
+ */
+#define TM_OOM_SIZE SZ_4M
 
 /*
  * What the shrinker may take: all but a living process's newest sample, and
@@ -237,35 +246,63 @@ static unsigned long tm_count(struct taskmonitor *tm)
 }
 
 /*
+ * Evict the @want oldest samples of all. Returns how many, and in @freed how
+ * many of them nobody holds any more.
+ *
  * Waits for the locks: giving up when they are taken would end the pass of
  * reclaim, and enough of those end in the OOM killer. It cannot deadlock, for
  * nobody enters direct reclaim with one of them held.
  */
-static unsigned long tm_scan(struct taskmonitor *tm, struct shrink_control *sc)
+static unsigned long tm_give(struct taskmonitor *tm, unsigned long want,
+			     unsigned long *freed)
 {
-	unsigned long evicted = 0, freed = 0;
 	struct task_monitor *monitor;
+	unsigned long evicted = 0;
 	struct tm_batch batch;
 	u64 limit;
 
 	batch.nr = 0;
-
+	*freed = 0;
 	mutex_lock(&tm->lock);
 	if (!READ_ONCE(tm->sampling))
-		tm_notice_exits(tm, sc->nr_to_scan);
-	while (evicted < sc->nr_to_scan) {
+		tm_notice_exits(tm, want);
+	while (evicted < want) {
 		monitor = tm_order_first(tm, &limit);
 		if (!monitor)
 			break;
-		evicted += tm_evict(tm, monitor, limit,
-				    sc->nr_to_scan - evicted, &freed, &batch);
+		evicted += tm_evict(tm, monitor, limit, want - evicted, freed,
+				    &batch);
 		tm_monitor_reap(tm, monitor);
 	}
 	mutex_unlock(&tm->lock);
 	tm_batch_free(tm, &batch);
+	return evicted;
+}
 
-	sc->nr_scanned = evicted;
-	return evicted ? freed : SHRINK_STOP;
+static unsigned long tm_scan(struct taskmonitor *tm, struct shrink_control *sc)
+{
+	unsigned long freed;
+
+	sc->nr_scanned = tm_give(tm, sc->nr_to_scan, &freed);
+	return sc->nr_scanned ? freed : SHRINK_STOP;
+}
+
+/*
+ * Direct reclaim ends after 32 pages. If that was too little, whether it is
+ * tried again depends on the page cache that is left, whatever a shrinker has,
+ * and a process is killed for want of what we would have given. Unless somebody
+ * gives it here.
+ */
+static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
+			 void *pages)
+{
+	struct taskmonitor *tm = container_of(block, struct taskmonitor, oom);
+	unsigned long freed;
+
+	tm_give(tm, TM_OOM_SIZE / sizeof(struct task_sample), &freed);
+	*(unsigned long *)pages += freed * sizeof(struct task_sample) /
+				   PAGE_SIZE;
+	return NOTIFY_OK;
 }
 
 /*
@@ -348,7 +385,7 @@ static unsigned long tm_scan_objects(struct shrinker *shrinker,
 }
 
 /**
- * tm_shrinker_init() - offer the histories to reclaim
+ * tm_shrinker_init() - offer the histories to reclaim, and to the OOM killer
  * @tm: the task monitor, ready to be scanned
  *
  * Context: may sleep.
@@ -368,7 +405,15 @@ int tm_shrinker_init(struct taskmonitor *tm)
 	tm->shrinker->batch = TM_SCAN_BATCH;
 	err = tm_shrinker_register(tm->shrinker);
 	if (err)
-		tm_shrinker_free(tm->shrinker);
+		goto err_free;
+	tm->oom.notifier_call = tm_oom_notify;
+	err = register_oom_notifier(&tm->oom);
+	if (err)
+		goto err_free;
+	return 0;
+
+err_free:
+	tm_shrinker_free(tm->shrinker);
 	return err;
 }
 
@@ -380,6 +425,7 @@ int tm_shrinker_init(struct taskmonitor *tm)
  */
 void tm_shrinker_exit(struct taskmonitor *tm)
 {
+	unregister_oom_notifier(&tm->oom);
 	tm_shrinker_free(tm->shrinker);
 }
 

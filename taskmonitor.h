@@ -28,6 +28,7 @@
 #include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/pid.h>
 #include <linux/rbtree.h>
 #include <linux/types.h>
@@ -210,6 +211,7 @@ struct tm_stats {
  * @slab: cache of &task_sample; constant while anything else works
  * @pool: the reserve on top of @slab; likewise
  * @shrinker: likewise
+ * @oom: likewise
  */
 struct taskmonitor {
 	unsigned int period_ms;
@@ -234,6 +236,7 @@ struct taskmonitor {
 	struct kmem_cache *slab;
 	mempool_t *pool;
 	struct shrinker *shrinker;
+	struct notifier_block oom;
 };
 
 /* taskmonitor.c: who is monitored, and when */

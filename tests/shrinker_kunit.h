@@ -165,6 +165,24 @@ static void tm_test_peers(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->order));
 }
 
+/* Before a process is killed: what is asked for is pages. */
+static void tm_test_oom(struct kunit *test)
+{
+	const unsigned long per_page = PAGE_SIZE / sizeof(struct task_sample);
+	struct taskmonitor *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	unsigned long pages = 5;
+	u64 time;
+
+	for (time = 1; time <= 2 * per_page + 1; time++)
+		tm_test_sample(test, monitor, time);
+	tm_oom_notify(&tm->oom, 0, &pages);
+	KUNIT_EXPECT_EQ(test, pages, 7UL);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 1UL);
+	tm_oom_notify(&tm->oom, 0, &pages);
+	KUNIT_EXPECT_EQ(test, pages, 7UL);
+}
+
 /* A sample that somebody holds is evicted, but has not been freed. */
 static void tm_test_held(struct kunit *test)
 {
@@ -230,6 +248,7 @@ static struct kunit_case tm_shrinker_cases[] = {
 	KUNIT_CASE(tm_test_order),
 	KUNIT_CASE(tm_test_exited),
 	KUNIT_CASE(tm_test_peers),
+	KUNIT_CASE(tm_test_oom),
 	KUNIT_CASE(tm_test_held),
 	KUNIT_CASE(tm_test_waits),
 	{ }

@@ -441,6 +441,7 @@ struct task_sample *tm_save_sample(struct taskmonitor *tm,
 	__must_hold(&tm->round_lock)
 	__must_hold(&tm->lock)
 {
+	unsigned long had = monitor->nr_samples;
 	struct task_sample *sample = NULL;
 	struct task_struct *task;
 
@@ -461,7 +462,10 @@ struct task_sample *tm_save_sample(struct taskmonitor *tm,
 		kref_get(&sample->ref);
 	}
 	rcu_read_unlock();
-	tm_order_update(tm, monitor);
+	if (monitor->givable && monitor->nr_samples > had)
+		tm_order_grow(tm, monitor);
+	else
+		tm_order_update(tm, monitor);
 	mutex_unlock(&monitor->lock);
 	return sample;
 }

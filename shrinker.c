@@ -126,17 +126,14 @@ void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor)
 
 	WRITE_ONCE(tm->givable, tm->givable + givable - had);
 	monitor->givable = givable;
-	/* It has only become longer: the oldest is what it was. */
-	if (had && givable > had)
-		return;
-
 	if (had)
 		tm_order_leave(tm, monitor);
 	if (givable) {
 		monitor->oldest = tm_oldest_time(monitor);
 		tm_order_enter(tm, monitor);
 	}
-	if (tm_is_lone(monitor) == list_empty(&monitor->lone)) {
+	if ((!had || !givable) &&
+	    tm_is_lone(monitor) == list_empty(&monitor->lone)) {
 		if (list_empty(&monitor->lone))
 			list_add(&monitor->lone, &tm->lone);
 		else
@@ -272,7 +269,8 @@ static unsigned long tm_give(struct taskmonitor *tm, unsigned long want,
 			break;
 		evicted += tm_evict(tm, monitor, limit, want - evicted, freed,
 				    &batch);
-		tm_monitor_reap(tm, monitor);
+		if (!monitor->nr_samples)
+			tm_monitor_reap(tm, monitor);
 	}
 	mutex_unlock(&tm->lock);
 	tm_batch_free(tm, &batch);

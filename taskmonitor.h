@@ -277,6 +277,17 @@ void tm_shrinker_exit(struct taskmonitor *tm);
 void tm_shrinker_may_lock(struct mutex *lock);
 void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor);
 
+/*
+ * Note that one sample was added to a history that has some to give already:
+ * its oldest, and with it its place in the eviction order, are what they were.
+ */
+static inline void tm_order_grow(struct taskmonitor *tm,
+				 struct task_monitor *monitor)
+{
+	monitor->givable++;
+	WRITE_ONCE(tm->givable, tm->givable + 1);
+}
+
 /* debugfs_seq.c: showing and telling */
 
 int tm_files_init(struct taskmonitor *tm);

@@ -352,8 +352,8 @@ static void tm_set_sampling(struct taskmonitor *tm, bool sampling)
  * @tm: the task monitor
  *
  * Context: may sleep.
- * Return: 1, 0 if it was sampling already, or a negative error: -ENOMEM, or
- * -EINTR when the caller is being killed.
+ * Return: 1, 0 if it was sampling already, or what kthread_create() says:
+ * -ENOMEM, -EAGAIN, or -EINTR when the caller is being killed.
  */
 int tm_start(struct taskmonitor *tm)
 {
@@ -368,6 +368,11 @@ int tm_start(struct taskmonitor *tm)
 		ret = PTR_ERR(thread);
 		goto out;
 	}
+	/*
+	 * As a high-priority workqueue has it: whoever is busy waits for the
+	 * little that a round takes, not a round until his time slice ends.
+	 */
+	set_user_nice(thread, MIN_NICE);
 	tm_set_sampling(tm, true);
 	tm->thread = thread;
 	wake_up_process(thread);

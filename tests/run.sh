@@ -23,7 +23,6 @@ usage='usage: run.sh [-k KERNEL]... [-s SUITE]... [-a ARGUMENTS] [-t SECONDS]'
 suites_of() {
 	case $kernels/$1 in
 	/6.12-debug) echo unit ;;
-	/6.12) echo lifecycle reader figures input lab fuzz ;;
 	*) all_suites_of "$1" ;;
 	esac
 }

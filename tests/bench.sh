@@ -1,0 +1,289 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# bench.sh [-k KERNEL]... [-f GROUP,...] [-j VMS] [-u]: measures what the module
+# costs, and what others take for the same, in VMs where a nanosecond is an
+# instruction (QEMU -icount): the figures repeat, whatever else the host does.
+# Prints a table. Fails when a figure of ours is more than 2 % worse than in
+# tests/bench/budget, which holds for one kernel package and one QEMU only; for
+# others it says so.
+#
+# -k  6.1 and 6.12 if not given
+# -f  groups of figures only: see the second column of tests/bench/table
+# -j  how many VMs at a time (2)
+# -u  everything is measured, and written to the budget and docs/benchmarks.md
+#
+# bench.sh -c RESULTS [-b BUDGET]: judges figures that were measured before, in
+# the budget's own format: KERNEL QEMU NAME VALUE.
+set -eu
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "$0")/../scripts/lib.sh"
+
+tests=$tm_root/tests
+table=$tests/bench/table
+docs=$tm_root/docs/benchmarks.md
+budget=$tests/bench/budget
+tolerance=2
+usage='usage: bench.sh [-k KERNEL]... [-f GROUP,...] [-j VMS] [-u] | -c RESULTS [-b BUDGET]'
+
+groups() {
+	awk -F '|' '!/^#/ && $2 != "-" && !seen[$2]++ { print $2 }' "$table"
+}
+
+# vm_options GROUP
+vm_options() {
+	case $1 in
+	scale) echo '-m 2G' ;;
+	*) echo '-m 512M' ;;
+	esac
+}
+
+# pack KERNEL: the initramfs with everything that a group needs.
+pack() {
+	"$tm_scripts/initramfs.sh" -o "$work/$1.cpio" -k "$1" \
+		-m "$("$tm_scripts/build.sh" "$1")/taskmonitor.ko" \
+		-f "$work/tmbench:/bin/tmbench" -f "$work/tmtool:/bin/tmtool" \
+		-f "$tests/bench/guest.sh:/tests/bench.sh" \
+		-f "$tests/guest/lib.sh:/tests/lib.sh" ||
+		die "cannot pack a guest for $1"
+}
+
+# job KERNEL GROUP: one VM, whose figures are in $work/KERNEL-GROUP/figures.
+job() {
+	dir=$work/$1-$2
+	mkdir -p "$dir"
+	began=$(date +%s)
+	# The console takes instructions, and every address decides where things lie.
+	# shellcheck disable=SC2046 # the options are words
+	if ! "$tm_scripts/vm.sh" -k "$1" -i "$work/$1.cpio" -l "$dir" -I \
+		$(vm_options "$2") -t 900 \
+		-a "loglevel=3 nokaslr norandmaps tm.run=/tests/bench.sh tm.args=$2" \
+		>"$dir/out" 2>"$dir/err"; then
+		cat "$dir/out" "$dir/err" >&2
+		say "no figures of kernel $1, $2"
+		return 1
+	fi
+	version=$(sed -n 's/^kernel //p' "$dir/out")
+	awk -v version="$version" -v qemu="$qemu" -v kernel="$1" -v group="$2" \
+		-F '|' '
+		FILENAME == ARGV[1] {
+			split($0, word, " ")
+			if (word[2] ~ /^-?[0-9.]+$/)
+				figure[word[1]] = word[2]
+			next
+		}
+		!/^#/ && $2 == group {
+			if ($1 in figure)
+				print version, qemu, $1, figure[$1]
+			else {
+				print "kernel " kernel ": no figure " $1 >"/dev/stderr"
+				failed = 1
+			}
+		}
+		END { exit failed }' "$dir/out" "$table" >"$dir/figures" || {
+		cat "$dir/out" >&2
+		return 1
+	}
+	grep '^#' "$dir/out" >&2 || :
+	say "kernel $1, $2: $(($(date +%s) - began)) s"
+}
+
+# derive RESULTS: the same and what follows from them.
+derive() {
+	awk '
+		function ratio(key, name, a, b) {
+			if (a && b)
+				printf "%s %s %.1f\n", key, name, a / b
+		}
+		{
+			print
+			key = $1 " " $2
+			keys[key]
+			v[key, $3] = $4
+		}
+		END {
+			for (key in keys) {
+				sample = v[key, "sample_500"]
+				both = v[key, "giveback_100000"]
+				both = sample && both ? sample + both : 0
+				text = v[key, "row_1000"]
+				text = sample && text ? sample + text : 0
+				ratio(key, "ratio_proc", v[key, "proc_statm"], both)
+				ratio(key, "ratio_status", v[key, "proc_status"], both)
+				ratio(key, "ratio_pidstat", v[key, "pidstat"], both)
+				ratio(key, "ratio_bpf", v[key, "bpf"], text)
+			}
+		}' "$1"
+}
+
+# print_table RESULTS: one column for each kernel, in Markdown.
+print_table() {
+	awk -F '|' '
+		function met(value, target) {
+			if (target ~ /^<=/)
+				return value + 0 <= substr(target, 3) + 0
+			if (target ~ /^>=/)
+				return value + 0 >= substr(target, 3) + 0
+			return 1
+		}
+		FILENAME == ARGV[1] {
+			split($0, w, " ")
+			if (!(w[1] in known)) {
+				known[w[1]]
+				kernel[++nr] = w[1]
+			}
+			value[w[1], w[3]] = w[4]
+			have[w[3]]
+			next
+		}
+		FNR == 1 {
+			printf "| instructions, if nothing else is said | target |"
+			for (i = 1; i <= nr; i++)
+				printf " %s |", kernel[i]
+			printf "\n|---|---|"
+			for (i = 1; i <= nr; i++)
+				printf "---:|"
+			printf "\n"
+		}
+		!/^#/ && $1 in have {
+			target = $4
+			sub(/^<=/, "≤ ", target)
+			sub(/^>=/, "≥ ", target)
+			printf "| %s | %s |", $5, target
+			for (i = 1; i <= nr; i++) {
+				v = value[kernel[i], $1]
+				printf " %s%s |", v, met(v, $4) ? "" : " (missed)"
+			}
+			printf "\n"
+		}' "$1" "$table"
+}
+
+# check RESULTS BUDGET: says what is worse than it may be, and fails then.
+check() {
+	if ! [ -e "$2" ]; then
+		say "no budget: '$2'"
+		set -- "$1" /dev/null
+	fi
+	awk -F '|' -v tolerance="$tolerance" -v budget="$2" '
+		FILENAME == ARGV[1] {
+			if (!/^#/ && $3 == "ours")
+				ours[$1] = $4 ~ /^>=/ ? -1 : 1
+			next
+		}
+		FILENAME == budget {
+			split($0, w, " ")
+			if (w[4] == "" || /^#/)
+				next
+			keys[w[1], w[2]]
+			limit[w[1], w[2], w[3]] = w[4]
+			next
+		}
+		{
+			split($0, w, " ")
+			if (!(w[3] in ours))
+				next
+			if (!((w[1], w[2]) in keys)) {
+				if (!said[w[1], w[2]]++)
+					print "no budget for kernel " w[1] " on QEMU " w[2] \
+						": measured anew, compared with nothing"
+				next
+			}
+			if (!((w[1], w[2], w[3]) in limit)) {
+				print "no budget for the figure " w[3] " of kernel " w[1]
+				next
+			}
+			was = limit[w[1], w[2], w[3]]
+			by = (w[4] - was) * ours[w[3]]
+			# Figures are rounded to a tenth or less.
+			if (by > was * tolerance / 100 + 1e-9) {
+				print "WORSE: kernel " w[1] ", " w[3] ": " w[4] \
+					", and the budget is " was
+				failed = 1
+			}
+		}
+		END { exit failed }' "$table" "$2" "$1"
+}
+
+# update RESULTS: the budget and the table in the documentation.
+update() {
+	{
+		echo '# What tests/bench.sh -u measured: kernel package, QEMU, figure, value.'
+		awk 'NR == FNR { split($0, w, "|"); if (w[3] == "ours") ours[w[1]]; next }
+			$3 in ours' "$table" "$1"
+	} >"$work/budget"
+	mv "$work/budget" "$budget"
+	awk -v table="$work/table" '
+		/^<!-- figures -->/ {
+			print
+			while ((getline line <table) > 0)
+				print line
+			skip = 1
+		}
+		/^<!-- end -->/ { skip = 0 }
+		!skip' "$docs" >"$work/docs"
+	cat "$work/docs" >"$docs"
+	say "written: $budget, $docs"
+}
+
+if [ "${1:-}" = --job ]; then
+	work=$2 qemu=$3
+	job "$4" "$5"
+	exit
+fi
+
+kernels='' only='' vms=2 update='' results=''
+while getopts k:f:j:uc:b: opt; do
+	case $opt in
+	k) kernels="$kernels $OPTARG" ;;
+	f) only=$(printf '%s' "$OPTARG" | tr ',' ' ') ;;
+	j) vms=$OPTARG ;;
+	u) update=yes ;;
+	c) results=$OPTARG ;;
+	b) budget=$OPTARG ;;
+	*) die "$usage" ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -eq 0 ] || die "$usage"
+[ -z "$update" ] || [ -z "$only$kernels" ] || die '-u takes all figures and both kernels'
+for group in $only; do
+	groups | grep -qx "$group" || die "no group '$group'; there are: $(groups | xargs)"
+done
+if [ -n "$results" ]; then
+	check "$results" "$budget"
+	exit
+fi
+
+"$tm_scripts/setup.sh" bench
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+for tool in bench/tmbench tmtool; do
+	gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$work/${tool#*/}" \
+		"$tests/$tool.c"
+done
+qemu=$(qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version \([^ ]*\).*/\1/p')
+kernels=${kernels:-6.1 6.12}
+for kernel in $kernels; do
+	pack "$kernel"
+	for group in ${only:-$(groups)}; do
+		printf '%s %s\n' "$kernel" "$group"
+	done >>"$work/jobs"
+done
+say "running $(wc -l <"$work/jobs") VMs, $vms at a time"
+xargs -P "$vms" -L 1 "$0" --job "$work" "$qemu" <"$work/jobs" ||
+	die 'there are figures that could not be measured'
+
+for kernel in $kernels; do
+	cat "$work/$kernel"-*/figures
+done >"$work/measured"
+derive "$work/measured" >"$work/results"
+print_table "$work/results" >"$work/table"
+cat "$work/table"
+if [ -n "$update" ]; then
+	update "$work/results"
+else
+	check "$work/results" "$budget"
+fi

@@ -1,0 +1,143 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# guest.sh GROUP: measures the figures of one group, in a VM where a nanosecond
+# is an instruction, and writes them to fd 3: "NAME VALUE". One group a VM, so
+# that a figure is the same whatever else is asked for.
+# shellcheck source=tests/guest/lib.sh
+. "${0%/*}/lib.sh"
+
+# No multiple of a tick: rounds and ticks do not keep meeting.
+round_ms=11
+rounds=101
+
+figure() {
+	echo "$1 $2" >&3
+}
+
+# ratio A B: with one decimal, or with -2 as the third argument two.
+ratio() {
+	awk -v a="$1" -v b="$2" "BEGIN { printf \"%.${3:-1}f\n\", a / b }"
+}
+
+tool_() {
+	tmbench "$@" || fail "tmbench $* failed"
+}
+
+# people N MICROSECONDS: so many processes; their numbers are in /tmp/people.
+people() {
+	tmbench crowd "$1" "$2" >/tmp/people.all &
+	wait_for 600 grep -q '^ready' /tmp/people.all || fail "no $1 processes"
+	sed '$d' /tmp/people.all >/tmp/people
+}
+
+# monitor FIRST LAST: those of them.
+monitor() {
+	sed -n "$1,$2p" /tmp/people >/tmp/some
+	tool_ add "$file" /tmp/some
+}
+
+# sampled NAME PIDS: the cost of a sample in rounds of so many.
+sampled() {
+	figure "$1" "$(ratio "$(tool_ rounds "$rounds" "$2")" "$2")"
+}
+
+# grow N: samples as fast as can be until there are so many more.
+grow() {
+	period 1
+	start
+	tool_ await taken "$(($(stat_of taken) + $1))"
+	stop
+}
+
+# What a drop takes that finds nothing: whatever else there was is gone by then.
+empty_drop() {
+	for _ in 1 2 3 4 5; do
+		tool_ drop
+	done | awk '{ print $1 }' | sort -n | head -n 1
+}
+
+# given_back SAMPLES: what one of those costs to give back. Not all are: each
+# process keeps its newest, and the kernel does not insist.
+given_back() {
+	base=$(empty_drop)
+	grow "$1"
+	tool_ drop >/tmp/drop
+	read -r ns given </tmp/drop
+	note "a drop takes $base for nothing, $ns for $given of $1 samples"
+	cmp_int "$given" -ge "$(($1 / 2))" 'samples given back'
+	ratio "$((ns - base))" "$given"
+}
+
+# read_cost SIZE: what a row costs, read in such pieces; the best of five.
+read_cost() {
+	for _ in 1 2 3 4 5; do
+		tool_ read "$file" "$1"
+	done | sort -n | head -n 1 >/tmp/cost
+	read -r ns _ </tmp/cost
+	ratio "$ns" "$(stat_of samples)"
+}
+
+slab() {
+	awk '$1 == "task_sample" {
+		printf "bytes %d\n", $4
+		printf "slab %.1f\n", 100 * $4 * $5 / ($6 * 4096)
+	}' /proc/slabinfo >&3
+}
+
+group_sample() {
+	people 500 1000
+	load period_ms="$round_ms"
+	monitor 1 1
+	sampled sample_1 1
+	monitor 2 10
+	sampled sample_10 10
+	monitor 11 100
+	sampled sample_100 100
+	monitor 101 500
+	sampled sample_500 500
+	slab
+}
+
+group_giveback() {
+	people 500 1000
+	load
+	stop
+	monitor 1 500
+	figure giveback_10000 "$(given_back 10000)"
+	figure giveback_100000 "$(given_back 100000)"
+}
+
+# At the cap a sample is taken, stored, and the oldest given back for it.
+group_cap() {
+	people 500 1000
+	load period_ms="$round_ms" max_samples=150
+	monitor 1 500
+	tool_ rounds "$rounds" 500 >/tmp/growing
+	[ "$(stat_of capped)" -eq 0 ] || fail 'the cap came too soon'
+	period 1
+	tool_ await capped 10000
+	period "$round_ms"
+	tool_ rounds "$rounds" 500 >/tmp/capped
+	read -r growing </tmp/growing
+	read -r capped </tmp/capped
+	figure sample_capped "$(ratio "$capped" 500)"
+	figure giveback_cap "$(ratio "$((capped - growing))" 500)"
+}
+
+# Every process has used up 20 ms: its rows are as long as real ones.
+group_row() {
+	people 100 20000
+	load
+	stop
+	monitor 1 100
+	grow 1000
+	figure row_1000 "$(read_cost 65536)"
+	figure row_1000_1M "$(read_cost 1048576)"
+	read -r ns bytes </tmp/cost
+	figure row_bytes "$(ratio "$bytes" "$(stat_of samples)")"
+}
+
+version=$(uname -v | sed -n 's/.*Debian \([^ ]*\).*/\1/p')
+echo "kernel ${version:-$(uname -r)}" >&3
+"group_$1"

@@ -38,14 +38,38 @@ vm_options() {
 	esac
 }
 
+# Into $work: the static tools, and where the shared ones' libraries are.
+build_tools() {
+	set -- -O2 -Wall -Wextra -Werror -static -pthread -I "$work"
+	gcc "$@" -o "$work/tmtool" "$tests/tmtool.c"
+	gcc "$@" -o "$work/tmbench" "$tests/bench/tmbench.c"
+	# What asm/ holds is in a directory that clang does not look into then.
+	clang -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 \
+		-idirafter "/usr/include/$(gcc -print-multiarch)" \
+		-c "$tests/bench/taskiter.bpf.c" -o "$work/taskiter.bpf.o"
+	bpftool gen skeleton "$work/taskiter.bpf.o" name taskiter_bpf \
+		>"$work/taskiter.skel.h"
+	gcc "$@" -o "$work/taskiter" "$tests/bench/taskiter.c" -lbpf -lelf -lz
+	pidstat=$(command -v pidstat)
+	ldd "$pidstat" | grep -o '/[^ ]*' >"$work/libraries"
+}
+
 # pack KERNEL: the initramfs with everything that a group needs.
 pack() {
-	"$tm_scripts/initramfs.sh" -o "$work/$1.cpio" -k "$1" \
+	set -- "$1" -o "$work/$1.cpio" -k "$1" \
 		-m "$("$tm_scripts/build.sh" "$1")/taskmonitor.ko" \
-		-f "$work/tmbench:/bin/tmbench" -f "$work/tmtool:/bin/tmtool" \
 		-f "$tests/bench/guest.sh:/tests/bench.sh" \
-		-f "$tests/guest/lib.sh:/tests/lib.sh" ||
-		die "cannot pack a guest for $1"
+		-f "$tests/guest/lib.sh:/tests/lib.sh" \
+		-f "$pidstat:/bin/pidstat"
+	for tool in tmtool tmbench taskiter; do
+		set -- "$@" -f "$work/$tool:/bin/$tool"
+	done
+	while read -r library; do
+		set -- "$@" -f "$library:$library"
+	done <"$work/libraries"
+	kernel=$1
+	shift
+	"$tm_scripts/initramfs.sh" "$@" || die "cannot pack a guest for $kernel"
 }
 
 # job KERNEL GROUP: one VM, whose figures are in $work/KERNEL-GROUP/figures.
@@ -260,10 +284,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-for tool in bench/tmbench tmtool; do
-	gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$work/${tool#*/}" \
-		"$tests/$tool.c"
-done
+build_tools
 qemu=$(qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version \([^ ]*\).*/\1/p')
 kernels=${kernels:-6.1 6.12}
 for kernel in $kernels; do

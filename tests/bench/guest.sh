@@ -50,8 +50,14 @@ grow() {
 	stop
 }
 
-# What a drop takes that finds nothing: whatever else there was is gone by then.
+nothing_given() {
+	tool_ drop >/tmp/drop
+	grep -q ' 0$' /tmp/drop
+}
+
+# What a drop takes that finds nothing; whatever else there was is gone then.
 empty_drop() {
+	wait_for 10 nothing_given || fail 'there is always something to give back'
 	for _ in 1 2 3 4 5; do
 		tool_ drop
 	done | awk '{ print $1 }' | sort -n | head -n 1
@@ -136,6 +142,25 @@ group_row() {
 	figure row_1000_1M "$(read_cost 1048576)"
 	read -r ns bytes </tmp/cost
 	figure row_bytes "$(ratio "$bytes" "$(stat_of samples)")"
+}
+
+# pidstat_cpu TIMES: the CPU time of pidstat, looking so often.
+pidstat_cpu() {
+	tool_ run pidstat -u -r -p "$(paste -s -d , /tmp/people)" 1 "$1"
+}
+
+# The same processes by other means.
+group_others() {
+	people 500 1000
+	figure proc_statm "$(ratio "$(tool_ proc statm 21 /tmp/people)" 500)"
+	figure proc_status "$(ratio "$(tool_ proc status 21 /tmp/people)" 500)"
+	is "$(cat /proc/sys/net/core/bpf_jit_enable)" 1 'the JIT of BPF'
+	figure bpf "$(ratio "$(taskiter 21 /tmp/people)" 500)"
+	taskiter 1 /tmp/people show >/tmp/shown
+	is "$(wc -l </tmp/shown)" 500 'rows of the iterator'
+	note "as BPF shows it: $(tail -n 1 /tmp/shown)"
+	once=$(pidstat_cpu 1)
+	figure pidstat "$(ratio "$(($(pidstat_cpu 6) - once))" 2500)"
 }
 
 version=$(uname -v | sed -n 's/.*Debian \([^ ]*\).*/\1/p')

@@ -144,6 +144,117 @@ group_row() {
 	figure row_bytes "$(ratio "$bytes" "$(stat_of samples)")"
 }
 
+# threaded N: a round of twenty processes with so many threads.
+threaded() {
+	load period_ms="$round_ms"
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		tool threads "$(($1 - 1))"
+		add "$pid"
+	done
+	tool_ rounds "$rounds" 20
+	rmmod taskmonitor
+}
+
+group_threads() {
+	threaded 1 >/tmp/one
+	threaded 10 >/tmp/ten
+	threaded 100 >/tmp/hundred
+	read -r one </tmp/one
+	read -r ten </tmp/ten
+	read -r hundred </tmp/hundred
+	figure thread_10 "$(ratio "$((ten - one))" $((20 * 9)))"
+	figure thread_100 "$(ratio "$((hundred - one))" $((20 * 99)))"
+}
+
+# A second of one CPU, if nobody disturbs.
+turns=500000000
+
+lost() {
+	awk -v alone="$1" -v took="$2" \
+		'BEGIN { printf "%.3f\n", 100 * (took - alone) / alone }'
+}
+
+# spin: what the program that is disturbed takes, and samples taken meanwhile.
+spin() {
+	tool_ spin "$turns" >/tmp/spun
+	read -r took taken </tmp/spun
+}
+
+# daemon FORMAT NAME: the same job done from outside.
+daemon() {
+	tmbench daemon "$1" 1000 /tmp/ten &
+	daemon=$!
+	ms 100
+	spin
+	kill "$daemon"
+	figure "$2" "$(lost "$alone" "$took")"
+}
+
+group_spin() {
+	people 500 1000
+	sed -n 1,10p /tmp/people >/tmp/ten
+	spin
+	alone=$took
+	daemon statm spin_statm
+	daemon status spin_status
+	load period_ms=1
+	monitor 1 10
+	ms 100
+	spin
+	cmp_int "$taken" -gt 9900 'samples taken'
+	figure spin_module "$(lost "$alone" "$took")"
+	period "$round_ms"
+	monitor 11 500
+	ms 100
+	spin
+	figure sample_outside "$(ratio "$((took - alone))" "$taken")"
+}
+
+# add_remove NAME: the cost for one process beside those that are there.
+add_remove() {
+	tool_ add-remove "$file" "$(tail -n 1 /tmp/people)" 101 >/tmp/cost
+	read -r adding removing </tmp/cost
+	figure "add_$1" "$adding"
+	figure "remove_$1" "$removing"
+}
+
+group_scale() {
+	people 10001 0
+	load period_ms=3600000
+	monitor 1 10
+	add_remove 10
+	monitor 11 1000
+	period 50
+	sampled sample_1000 1000
+	period 3600000
+	monitor 1001 10000
+	add_remove 10000
+	period 50
+	sampled sample_10000 10000
+}
+
+# A long history: its reader must not cost the sampler a round.
+group_million() {
+	people 100 20000
+	load
+	stop
+	monitor 1 100
+	grow 1000000
+	tool_ read "$file" 131072 >/tmp/cost
+	read -r ns _ </tmp/cost
+	figure row_1000000 "$(ratio "$ns" "$(stat_of samples)")"
+	period 10
+	start
+	tool_ await taken "$(($(stat_of taken) + 500))"
+	late=$(stat_of late)
+	taken=$(stat_of taken)
+	tool_ read "$file" 131072 >/tmp/cost
+	late=$(($(stat_of late) - late))
+	note "$((($(stat_of taken) - taken) / 100)) rounds while it was read"
+	cmp_int "$(stat_of samples)" -ge 1000000 'rows read'
+	figure missed "$late"
+}
+
 # pidstat_cpu TIMES: the CPU time of pidstat, looking so often.
 pidstat_cpu() {
 	tool_ run pidstat -u -r -p "$(paste -s -d , /tmp/people)" 1 "$1"

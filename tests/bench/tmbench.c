@@ -454,15 +454,21 @@ static void spin(unsigned long turns)
 	asm volatile("1: dec %0\n\tjnz 1b" : "+r" (turns) : : "cc");
 }
 
-/* A loop of TURNS, two instructions each: what it takes. */
+/* A loop of TURNS, two instructions each: what it takes, and samples taken. */
 static int cmd_spin(int argc, char **argv)
 {
-	unsigned long turns = number(argv[0]), began;
+	unsigned long turns = number(argv[0]), began, took, taken = 0;
+	int monitored = !access(STATS, F_OK);
 
 	(void)argc;
+	if (monitored)
+		taken = stat_of("taken");
 	began = now();
 	spin(turns);
-	printf("%lu\n", now() - began);
+	took = now() - began;
+	if (monitored)
+		taken = stat_of("taken") - taken;
+	printf("%lu %lu\n", took, taken);
 	return 0;
 }
 

@@ -11,7 +11,8 @@
 # -k  6.1 and 6.12 if not given
 # -f  groups of figures only: see the second column of tests/bench/table
 # -j  how many VMs at a time (2)
-# -u  everything is measured, and written to the budget and docs/benchmarks.md
+# -u  everything is measured, and becomes the budget, whatever it is; the tables
+#     in docs/benchmarks.md and README.md are written
 #
 # bench.sh -c RESULTS [-b BUDGET]: judges figures that were measured before, in
 # the budget's own format: KERNEL QEMU NAME VALUE.
@@ -21,7 +22,6 @@ set -eu
 
 tests=$tm_root/tests
 table=$tests/bench/table
-docs=$tm_root/docs/benchmarks.md
 budget=$tests/bench/budget
 tolerance=2
 usage='usage: bench.sh [-k KERNEL]... [-f GROUP,...] [-j VMS] [-u] | -c RESULTS [-b BUDGET]'
@@ -90,9 +90,9 @@ job() {
 	version=$(sed -n 's/^kernel //p' "$dir/out")
 	awk -v version="$version" -v qemu="$qemu" -v kernel="$1" -v group="$2" \
 		-F '|' '
-		FILENAME == ARGV[1] {
+		part == "out" {
 			split($0, word, " ")
-			if (word[2] ~ /^-?[0-9.]+$/)
+			if (word[2] ~ /^-?[0-9]+([.][0-9]+)?$/)
 				figure[word[1]] = word[2]
 			next
 		}
@@ -104,7 +104,8 @@ job() {
 				failed = 1
 			}
 		}
-		END { exit failed }' "$dir/out" "$table" >"$dir/figures" || {
+		END { exit failed }' part=out "$dir/out" part=table "$table" \
+		>"$dir/figures" || {
 		cat "$dir/out" >&2
 		return 1
 	}
@@ -140,9 +141,10 @@ derive() {
 		}' "$1"
 }
 
-# print_table RESULTS: one column for each kernel, in Markdown.
+# print_table RESULTS [aims]: one column for each kernel, in Markdown; of all
+# figures, or of those that have a target.
 print_table() {
-	awk -F '|' '
+	awk -F '|' -v aims="${2:-}" '
 		function met(value, target) {
 			if (target ~ /^<=/)
 				return value + 0 <= substr(target, 3) + 0
@@ -150,7 +152,7 @@ print_table() {
 				return value + 0 >= substr(target, 3) + 0
 			return 1
 		}
-		FILENAME == ARGV[1] {
+		part == "results" {
 			split($0, w, " ")
 			if (!(w[1] in known)) {
 				known[w[1]]
@@ -169,17 +171,17 @@ print_table() {
 				printf "---:|"
 			printf "\n"
 		}
-		!/^#/ && $1 in have {
-			target = $4
-			sub(/^<=/, "≤ ", target)
-			sub(/^>=/, "≥ ", target)
-			printf "| %s | %s |", $5, target
+		!/^#/ && $1 in have && ($4 != "-" || !aims) {
+			target = $4 == "-" ? "" : " " $4
+			sub(/<=/, "≤ ", target)
+			sub(/>=/, "≥ ", target)
+			printf "| %s |%s |", $5, target
 			for (i = 1; i <= nr; i++) {
 				v = value[kernel[i], $1]
 				printf " %s%s |", v, met(v, $4) ? "" : " (missed)"
 			}
 			printf "\n"
-		}' "$1" "$table"
+		}' part=results "$1" part=table "$table"
 }
 
 # check RESULTS BUDGET: says what is worse than it may be, and fails then.
@@ -188,65 +190,74 @@ check() {
 		say "no budget: '$2'"
 		set -- "$1" /dev/null
 	fi
-	awk -F '|' -v tolerance="$tolerance" -v budget="$2" '
-		FILENAME == ARGV[1] {
+	awk -F '|' -v tolerance="$tolerance" '
+		part == "table" {
 			if (!/^#/ && $3 == "ours")
 				ours[$1] = $4 ~ /^>=/ ? -1 : 1
 			next
 		}
-		FILENAME == budget {
-			split($0, w, " ")
-			if (w[4] == "" || /^#/)
-				next
+		{ split($0, w, " ") }
+		/^#/ || w[4] == "" { next }
+		part == "budget" {
 			keys[w[1], w[2]]
 			limit[w[1], w[2], w[3]] = w[4]
 			next
 		}
+		!(w[3] in ours) { next }
+		!((w[1], w[2]) in keys) {
+			if (!said[w[1], w[2]]++)
+				print "no budget for kernel " w[1] " on QEMU " w[2] \
+					": measured anew, compared with nothing"
+			next
+		}
+		!((w[1], w[2], w[3]) in limit) {
+			print "no budget for the figure " w[3] " of kernel " w[1]
+			next
+		}
 		{
-			split($0, w, " ")
-			if (!(w[3] in ours))
-				next
-			if (!((w[1], w[2]) in keys)) {
-				if (!said[w[1], w[2]]++)
-					print "no budget for kernel " w[1] " on QEMU " w[2] \
-						": measured anew, compared with nothing"
-				next
-			}
-			if (!((w[1], w[2], w[3]) in limit)) {
-				print "no budget for the figure " w[3] " of kernel " w[1]
-				next
-			}
 			was = limit[w[1], w[2], w[3]]
 			by = (w[4] - was) * ours[w[3]]
-			# Figures are rounded to a tenth or less.
-			if (by > was * tolerance / 100 + 1e-9) {
-				print "WORSE: kernel " w[1] ", " w[3] ": " w[4] \
-					", and the budget is " was
+			allowed = was * tolerance / 100 + 1e-9
+			if (by > allowed)
 				failed = 1
-			}
+			if (by > allowed || -by > allowed)
+				print (by > 0 ? "WORSE" : "better") ": kernel " w[1] \
+					", " w[3] ": " w[4] ", and the budget is " was
 		}
-		END { exit failed }' "$table" "$2" "$1"
+		END { exit failed }' part=table "$table" part=budget "$2" \
+		part=results "$1"
 }
 
-# update RESULTS: the budget and the table in the documentation.
-update() {
-	{
-		echo '# What tests/bench.sh -u measured: kernel package, QEMU, figure, value.'
-		awk 'NR == FNR { split($0, w, "|"); if (w[3] == "ours") ours[w[1]]; next }
-			$3 in ours' "$table" "$1"
-	} >"$work/budget"
-	mv "$work/budget" "$budget"
-	awk -v table="$work/table" '
+# fill FILE TABLE: its table is that one from now on.
+fill() {
+	awk -v table="$2" '
 		/^<!-- figures -->/ {
 			print
+			print ""
 			while ((getline line <table) > 0)
 				print line
+			print ""
 			skip = 1
 		}
 		/^<!-- end -->/ { skip = 0 }
-		!skip' "$docs" >"$work/docs"
-	cat "$work/docs" >"$docs"
-	say "written: $budget, $docs"
+		!skip' "$1" >"$work/filled"
+	cat "$work/filled" >"$1"
+}
+
+# update RESULTS: the budget, and the tables in the documentation.
+update() {
+	{
+		echo '# What tests/bench.sh -u measured: kernel package, QEMU, figure, value.'
+		awk -F '|' '
+			part == "table" && $3 == "ours" { ours[$1] }
+			part == "results" && split($0, w, " ") && w[3] in ours' \
+			part=table "$table" part=results "$1"
+	} >"$work/budget"
+	cat "$work/budget" >"$budget"
+	fill "$tm_root/docs/benchmarks.md" "$work/table"
+	print_table "$1" aims >"$work/aims"
+	fill "$tm_root/README.md" "$work/aims"
+	say 'written: the budget, and the tables in docs/benchmarks.md and README.md'
 }
 
 if [ "${1:-}" = --job ]; then
@@ -303,8 +314,10 @@ done >"$work/measured"
 derive "$work/measured" >"$work/results"
 print_table "$work/results" >"$work/table"
 cat "$work/table"
+status=0
+check "$work/results" "$budget" || status=1
 if [ -n "$update" ]; then
 	update "$work/results"
-else
-	check "$work/results" "$budget"
+	status=0
 fi
+exit "$status"

@@ -1,21 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh [-k KERNEL]... [-f GROUP,...] [-j VMS] [-u]: measures what the module
-# costs, and what others take for the same, in VMs where a nanosecond is an
-# instruction (QEMU -icount): the figures repeat, whatever else the host does.
-# Prints a table. Fails when a figure of ours is more than 2 % worse than in
-# tests/bench/budget, which holds for one kernel package and one QEMU only; for
+# bench.sh [-k KERNEL]... [-f GROUP,...] [-j VMS] [-o RESULTS] [-b BUDGET] [-u]:
+# measures what the module costs, and what others take for the same, in VMs where
+# a nanosecond is an instruction (QEMU -icount): the figures repeat, whatever else
+# the host does. Prints a table. Fails when a figure of ours is more than 2 % worse
+# than in the budget, which holds for one kernel package and one QEMU only; for
 # others it says so.
 #
 # -k  6.1 and 6.12 if not given
 # -f  groups of figures only: see the second column of tests/bench/table
 # -j  how many VMs at a time (2)
+# -o  keeps the figures in that file
+# -b  the budget (tests/bench/budget); what -o kept will do
 # -u  everything is measured, and becomes the budget, whatever it is; the tables
 #     in docs/benchmarks.md and README.md are written
 #
-# bench.sh -c RESULTS [-b BUDGET]: judges figures that were measured before, in
-# the budget's own format: KERNEL QEMU NAME VALUE.
+# bench.sh -c RESULTS [-b BUDGET]: measures nothing and judges what -o kept.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/../scripts/lib.sh"
@@ -24,7 +25,7 @@ tests=$tm_root/tests
 table=$tests/bench/table
 budget=$tests/bench/budget
 tolerance=2
-usage='usage: bench.sh [-k KERNEL]... [-f GROUP,...] [-j VMS] [-u] | -c RESULTS [-b BUDGET]'
+usage='usage: bench.sh [-k KERNEL]... [-f GROUP,...] [-j VMS] [-o RESULTS] [-b BUDGET] [-u] | -c RESULTS [-b BUDGET]'
 
 groups() {
 	awk -F '|' '!/^#/ && $2 != "-" && !seen[$2]++ { print $2 }' "$table"
@@ -266,12 +267,13 @@ if [ "${1:-}" = --job ]; then
 	exit
 fi
 
-kernels='' only='' vms=2 update='' results=''
-while getopts k:f:j:uc:b: opt; do
+kernels='' only='' vms=2 update='' results='' keep=''
+while getopts k:f:j:o:uc:b: opt; do
 	case $opt in
 	k) kernels="$kernels $OPTARG" ;;
 	f) only=$(printf '%s' "$OPTARG" | tr ',' ' ') ;;
 	j) vms=$OPTARG ;;
+	o) keep=$OPTARG ;;
 	u) update=yes ;;
 	c) results=$OPTARG ;;
 	b) budget=$OPTARG ;;
@@ -312,6 +314,7 @@ for kernel in $kernels; do
 	cat "$work/$kernel"-*/figures
 done >"$work/measured"
 derive "$work/measured" >"$work/results"
+[ -z "$keep" ] || cp "$work/results" "$keep"
 print_table "$work/results" >"$work/table"
 cat "$work/table"
 status=0

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# setup.sh [build|vm|demo|test|lint|debug|bench]...: installs the Debian packages
-# that the named purposes need and that are not there yet (default: test).
-# No kernel package is ever among them: kernel.sh unpacks those beside.
+# setup.sh [build|vm|demo|test|lint|debug|bench]...: installs the Debian
+# packages that the named purposes need and that are not there yet (default:
+# test). No kernel package is ever among them: kernel.sh unpacks those beside.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"

@@ -21,6 +21,7 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #define STATS		"/sys/kernel/debug/taskmonitor_stats"
+#define PERIOD		"/sys/module/taskmonitor/parameters/period_ms"
 #define DROP_CACHES	"/proc/sys/vm/drop_caches"
 #define PIDS_MAX	16384
 #define ROUNDS_MAX	10000
@@ -59,14 +60,14 @@ static unsigned long now(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
-static void sleep_ns(unsigned long ns)
+static void sleep_until(unsigned long ns)
 {
 	struct timespec ts = {
 		.tv_sec = ns / NSEC_PER_SEC,
 		.tv_nsec = ns % NSEC_PER_SEC,
 	};
 
-	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
 static int open_or_die(const char *path, int flags)
@@ -162,26 +163,46 @@ static unsigned long stat_of(const char *name)
 	return 0;
 }
 
-/* What a round takes that samples so many: the median of ROUNDS. */
+static unsigned long period_ns(void)
+{
+	FILE *file = fopen(PERIOD, "r");
+	unsigned long ms;
+
+	if (!file || fscanf(file, "%lu", &ms) != 1)
+		die(PERIOD);
+	fclose(file);
+	return ms * NSEC_PER_MSEC;
+}
+
+/*
+ * What a round takes that samples so many: the median of ROUNDS. Looked
+ * for between two rounds, a period later each time: the timer that wakes us
+ * costs none of them anything.
+ */
 static int cmd_rounds(int argc, char **argv)
 {
 	unsigned int rounds = rounds_arg(argv[0]);
 	unsigned long pids = number(argv[1]);
-	unsigned long taken, before;
+	unsigned long period = period_ns(), next, before;
 
 	(void)argc;
 	stand_back();
 	before = stat_of("taken");
-	/* The first one may be half over. */
-	while (nr_values <= rounds) {
-		sleep_ns(NSEC_PER_MSEC);
-		taken = stat_of("taken");
-		if (taken < before + pids)
-			continue;
-		before = taken;
+	do
+		sleep_until(now() + NSEC_PER_MSEC / 4);
+	while (stat_of("taken") < before + pids);
+	next = now() + period / 2;
+	sleep_until(next);
+	while (nr_values < rounds) {
+		before = stat_of("taken");
+		next += period;
+		sleep_until(next);
+		if (stat_of("taken") != before + pids) {
+			errno = EPROTO;
+			die("a round came twice, or not");
+		}
 		add_value(stat_of("tick_ns"));
 	}
-	values[0] = values[--nr_values];
 	printf("%lu\n", median());
 	return 0;
 }
@@ -194,7 +215,7 @@ static int cmd_await(int argc, char **argv)
 	(void)argc;
 	stand_back();
 	while (stat_of(argv[0]) < value)
-		sleep_ns(NSEC_PER_MSEC / 4);
+		sleep_until(now() + NSEC_PER_MSEC / 4);
 	return 0;
 }
 
@@ -435,13 +456,10 @@ static int cmd_daemon(int argc, char **argv)
 {
 	unsigned long period = number(argv[1]) * NSEC_PER_USEC, next;
 	const struct format *format = proc_open(argv[0], argv[2]);
-	struct timespec ts;
 
 	(void)argc;
 	for (next = now() + period;; next += period) {
-		ts.tv_sec = next / NSEC_PER_SEC;
-		ts.tv_nsec = next % NSEC_PER_SEC;
-		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+		sleep_until(next);
 		proc_round(format);
 	}
 	return 0;

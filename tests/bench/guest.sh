@@ -31,11 +31,19 @@ bench() {
 	tmbench "$@" || fail "tmbench $* failed"
 }
 
+# is_quiet: twenty million instructions in a row, and nobody else wanted the CPU.
+is_quiet() {
+	bench spin 10000000 >/tmp/spun
+	read -r took _ </tmp/spun
+	[ "$took" -lt 20200000 ]
+}
+
 # people N MICROSECONDS: so many processes; their numbers are in /tmp/people.
 people() {
 	tmbench crowd "$1" "$2" >/tmp/people.all &
 	wait_for 600 grep -q '^ready' /tmp/people.all || fail "no $1 processes"
 	sed '$d' /tmp/people.all >/tmp/people
+	wait_for 30 is_quiet || fail 'the system does not come to rest'
 }
 
 # monitor FIRST LAST: those of them.

@@ -22,6 +22,9 @@ demo vm:
 test:
 	@tests/run.sh
 
+bench:
+	@tests/bench.sh
+
 lint:
 	@scripts/lint.sh
 
@@ -31,6 +34,7 @@ help:
 	@echo 'make demo            see it work in a lab VM, from a bare machine'
 	@echo 'make vm              a shell in the lab VM, to play in'
 	@echo 'make test            run every test, from a bare machine'
+	@echo 'make bench           what the module costs, and others for the same'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make clean           remove what make built here'
 	@echo
@@ -38,4 +42,4 @@ help:
 	@echo 'build tree; MEM=128M; CPUS=2. What they fetch is kept in'
 	@echo '$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
 
-.PHONY: all modules clean demo vm lint test help
+.PHONY: all modules clean bench demo vm lint test help

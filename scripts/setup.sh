@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# setup.sh [build|vm|demo|test|lint|debug]...: installs the Debian packages
-# that the named purposes need and that are not there yet (default: test).
-# No kernel package is ever among them: kernel.sh unpacks those beside.
+# setup.sh [build|vm|demo|test|lint|debug|bench]...: installs the Debian
+# packages that the named purposes need and that are not there yet (default:
+# test). No kernel package is ever among them: kernel.sh unpacks those beside.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
@@ -13,6 +13,7 @@ build='make gcc gcc-12 libc6-dev kmod xz-utils libelf1 libssl3'
 vm="$build qemu-system-x86 busybox-static cpio e2fsprogs"
 debug="$build flex bison bc libelf-dev libssl-dev perl"
 lint="$build sparse shellcheck perl"
+bench="$vm clang bpftool libbpf-dev libelf-dev zlib1g-dev sysstat"
 
 packages=
 [ $# -gt 0 ] || set -- test
@@ -22,8 +23,9 @@ for purpose; do
 	vm | demo) packages="$packages $vm" ;;
 	debug) packages="$packages $debug" ;;
 	lint) packages="$packages $lint" ;;
+	bench) packages="$packages $bench" ;;
 	test) packages="$packages $vm $debug $lint" ;;
-	*) die "unknown purpose '$purpose'; use build, vm, demo, test, lint, debug" ;;
+	*) die "unknown purpose '$purpose'; use build, vm, demo, test, lint, debug, bench" ;;
 	esac
 done
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The harness tests itself: every way in which a VM can end, and every way in
-# which a build can fail, must be told apart. Prints KTAP.
+# which a build can fail, must be told apart; and a benchmark that got worse from
+# one that did not. Prints KTAP.
 # HARNESS_KERNEL: the kernel to boot (default 6.12)
 #
 # Traps and expect call functions where shellcheck does not see it:
@@ -239,7 +240,29 @@ test_wrong_calls() {
 		"$tm_scripts/setup.sh" x
 }
 
-printf 'KTAP version 1\n1..34\n'
+# judge NAME VALUE: that figure among what was measured; one line is the budget's.
+judge() {
+	printf '%s\n' 'K Q sample_500 500.0' 'K Q slab 98.5' 'K Q missed 0' \
+		>"$work/budget"
+	printf '%s\n' "$1 $2" >"$work/measured"
+	"$tm_root/tests/bench.sh" -c "$work/measured" -b "$work/budget"
+}
+
+test_budget() {
+	expect 'a figure within the budget' 0 '' judge 'K Q sample_500' 510
+	expect 'a figure that is worse fails' 1 \
+		'^WORSE: kernel K, sample_500: 510.1' judge 'K Q sample_500' 510.1
+	expect 'so does one of which less is worse' 1 '^WORSE: kernel K, slab' \
+		judge 'K Q slab' 96
+	expect 'and one that has to be 0' 1 '^WORSE: kernel K, missed' \
+		judge 'K Q missed' 1
+	expect 'for another kernel there is no budget' 0 \
+		'^no budget for kernel L on QEMU Q' judge 'L Q sample_500' 9999
+	expect 'nor for another QEMU' 0 '^no budget for kernel K on QEMU R' \
+		judge 'K R sample_500' 9999
+}
+
+printf 'KTAP version 1\n1..40\n'
 # Fetched here, where its progress shows.
 "$tm_scripts/kernel.sh" "$kernel" >/dev/null
 # shellcheck disable=SC2086 # one word per option is meant
@@ -250,8 +273,9 @@ test_outcomes
 test_ends
 test_build
 test_wrong_calls
+test_budget
 test_hung
-if [ "$count" -ne 34 ]; then
-	die "$count results where 34 were planned"
+if [ "$count" -ne 40 ]; then
+	die "$count results where 40 were planned"
 fi
 exit "$failed"

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * taskiter ROUNDS PIDS [SHOW]: reads the task iterator for the processes that
+ * the file PIDS lists, and prints the median of what a whole reading takes; with
+ * a third argument, what it read instead.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "taskiter.skel.h"
+
+#define NSEC_PER_SEC	1000000000UL
+#define ROUNDS_MAX	1000
+
+static char buf[64 * 1024];
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(2);
+}
+
+static unsigned long now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	unsigned long x = *(const unsigned long *)a;
+	unsigned long y = *(const unsigned long *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void fill_map(struct bpf_map *map, const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char yes = 1;
+	int pid;
+
+	if (!file)
+		die(path);
+	while (fscanf(file, "%d", &pid) == 1)
+		if (bpf_map__update_elem(map, &pid, sizeof(pid), &yes,
+					 sizeof(yes), BPF_ANY))
+			die("bpf_map__update_elem");
+	fclose(file);
+}
+
+static void scan(int link, int show)
+{
+	int fd = bpf_iter_create(link);
+	ssize_t got;
+
+	if (fd < 0)
+		die("bpf_iter_create");
+	while ((got = read(fd, buf, sizeof(buf))) > 0)
+		if (show && write(STDOUT_FILENO, buf, got) != got)
+			die("write");
+	if (got < 0)
+		die("read");
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	static unsigned long values[ROUNDS_MAX];
+	struct taskiter_bpf *skel;
+	unsigned int rounds, i;
+	struct bpf_link *link;
+
+	if (argc < 3)
+		return 2;
+	rounds = atoi(argv[1]);
+	if (!rounds || rounds > ROUNDS_MAX)
+		return 2;
+	skel = taskiter_bpf__open_and_load();
+	if (!skel)
+		die("taskiter_bpf__open_and_load");
+	fill_map(skel->maps.monitored, argv[2]);
+	link = bpf_program__attach_iter(skel->progs.show_task, NULL);
+	if (!link)
+		die("bpf_program__attach_iter");
+
+	for (i = 0; i < rounds; i++) {
+		values[i] = now();
+		scan(bpf_link__fd(link), argc > 3);
+		values[i] = now() - values[i];
+	}
+	qsort(values, rounds, sizeof(*values), compare);
+	if (argc == 3)
+		printf("%lu\n", values[rounds / 2]);
+	return 0;
+}

@@ -295,10 +295,15 @@ static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
 			 void *pages)
 {
 	struct taskmonitor *tm = container_of(block, struct taskmonitor, oom);
-	unsigned long freed;
+	unsigned long left = TM_OOM_SIZE / sizeof(struct task_sample);
+	unsigned long evicted, freed, given = 0;
 
-	tm_give(tm, TM_OOM_SIZE / sizeof(struct task_sample), &freed);
-	*(unsigned long *)pages += freed * sizeof(struct task_sample) /
+	do {
+		evicted = tm_give(tm, min(left, 0UL + TM_BATCH_MAX), &freed);
+		given += freed;
+		left -= evicted;
+	} while (evicted && left);
+	*(unsigned long *)pages += given * sizeof(struct task_sample) /
 				   PAGE_SIZE;
 	return NOTIFY_OK;
 }

@@ -7,9 +7,10 @@
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
-# No multiple of a tick: rounds and ticks do not keep meeting.
+# No multiple of a tick: rounds and ticks do not keep meeting. As many as there
+# are samples in some pages.
 round_ms=11
-rounds=101
+rounds=128
 
 figure() {
 	echo "$1 $2" >&3
@@ -135,7 +136,7 @@ group_giveback() {
 # At the cap a sample is taken, stored, and the oldest given back for it.
 group_cap() {
 	people 500 1000
-	load period_ms="$round_ms" max_samples=150
+	load period_ms="$round_ms" max_samples=200
 	monitor 1 500
 	bench rounds "$rounds" 500 >/tmp/growing
 	[ "$(stat_of capped)" -eq 0 ] || fail 'the cap came too soon'

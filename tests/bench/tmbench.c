@@ -186,7 +186,8 @@ static unsigned long period_ns(void)
 
 /*
  * What a round takes that samples so many: the mean of ROUNDS, for one in some
- * gets the memory for all. Looked for between two rounds, a period later each
+ * gets the memory for all, and the median, to tell one kind of process from
+ * another by. Looked for between two rounds, a period later each
  * time: the timer that wakes us costs none of them anything.
  */
 static int cmd_rounds(int argc, char **argv)
@@ -213,7 +214,7 @@ static int cmd_rounds(int argc, char **argv)
 		}
 		add_value(stat_of("tick_ns"));
 	}
-	printf("%lu\n", mean());
+	printf("%lu %lu\n", mean(), median());
 	return 0;
 }
 

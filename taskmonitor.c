@@ -212,10 +212,10 @@ static struct task_monitor *tm_round_slice(struct taskmonitor *tm,
 					   struct task_monitor *from, u64 time,
 					   struct tm_batch *batch)
 {
-	struct task_sample *saved[TM_BATCH_MAX];
+	struct task_sample *saved[TM_BATCH_MAX] __uninitialized;
+	pid_t pids[TM_BATCH_MAX] __uninitialized;
 	struct task_monitor *monitor, *next;
 	unsigned int i, seen, nr = 0;
-	pid_t pids[TM_BATCH_MAX];
 
 	mutex_lock(&tm->lock);
 	tm_batch_fill(tm, batch, min_t(u64, tm->stats.monitors, TM_BATCH_MAX),
@@ -250,7 +250,7 @@ static struct task_monitor *tm_round_slice(struct taskmonitor *tm,
 static void tm_round(struct taskmonitor *tm)
 {
 	struct task_monitor *from = NULL;
-	struct tm_batch batch;
+	struct tm_batch batch __uninitialized;
 	u64 start, took;
 
 	batch.nr = 0;
@@ -315,10 +315,10 @@ static ktime_t tm_wait(struct taskmonitor *tm, ktime_t last)
 			period = changed;
 			next = max(ktime_add_ms(last, period), ktime_get());
 		}
-		if (ktime_compare(ktime_get(), next) >= 0)
+		/* 0: the time has come, not somebody who wakes us. */
+		if (!schedule_hrtimeout_range(&next, TM_TIMER_SLACK_NS,
+					      HRTIMER_MODE_ABS))
 			break;
-		schedule_hrtimeout_range(&next, TM_TIMER_SLACK_NS,
-					 HRTIMER_MODE_ABS);
 	}
 	__set_current_state(TASK_RUNNING);
 	return next;
@@ -508,7 +508,7 @@ static int tm_monitor_admit(struct taskmonitor *tm,
 int tm_monitor_add(struct taskmonitor *tm, pid_t nr)
 {
 	struct task_monitor *monitor;
-	struct tm_batch batch;
+	struct tm_batch batch __uninitialized;
 	int err;
 
 	monitor = tm_monitor_find_task(nr);

@@ -299,6 +299,10 @@ group_others() {
 	figure pidstat "$(ratio "$(($(pidstat_cpu 6) - once))" 2500)"
 }
 
+# Waits until the kernel has its random numbers: before that each page of a slab
+# costs it thousands of instructions, in a state that no machine is in for long.
+head -c 1 /dev/random >/dev/null
+
 version=$(uname -v | sed -n 's/.*Debian \([^ ]*\).*/\1/p')
 echo "kernel ${version:-$(uname -r)}" >&3
 "group_$1"

@@ -16,10 +16,6 @@ watch_leaks() {
 	echo clear >$kmemleak
 }
 
-uptime_s() {
-	sed 's/\..*//' /proc/uptime
-}
-
 is_past() {
 	[ "$(uptime_s)" -ge "$1" ]
 }
@@ -44,17 +40,6 @@ no_leaks() {
 	find_leaks
 	[ ! -s /tmp/leaks ] ||
 		fail "$(nr_leaks) objects are lost: $(head -n 40 /tmp/leaks)"
-}
-
-# nothing_left: nor is there a trace in the running system.
-nothing_left() {
-	! loaded || fail 'the module is still there'
-	! grep -q '^task_sample ' /proc/slabinfo || fail 'the slab cache is still there'
-	for f in $file $stats $attribute $sample_slab \
-		/sys/kernel/debug/shrinker/taskmonitor*; do
-		[ ! -e "$f" ] || fail "$f is still there"
-	done
-	is "$(kernel_thread)" '' 'kthreads left'
 }
 
 unload() {

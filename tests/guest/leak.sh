@@ -35,9 +35,22 @@ nr_leaks() {
 	grep -c '^unreferenced object' /tmp/leaks
 }
 
-# The kernel itself has no leaks here, so any one is ours.
+# leave_out_of_leaks FUNCTION: what it has allocated is the kernel's to lose.
+leave_out_of_leaks() {
+	awk -v theirs="$1" '
+		function flush() { if (!known) printf "%s", object; object = known = "" }
+		/^unreferenced object/ { flush() }
+		index($0, "] " theirs "+") { known = 1 }
+		{ object = object $0 "\n" }
+		END { flush() }' /tmp/leaks >/tmp/ours
+	mv /tmp/ours /tmp/leaks
+}
+
+# no_leaks [FUNCTION]: the kernel itself has none here but what FUNCTION loses, so
+# any other is ours.
 no_leaks() {
 	find_leaks
+	[ $# -eq 0 ] || leave_out_of_leaks "$1"
 	[ ! -s /tmp/leaks ] ||
 		fail "$(nr_leaks) objects are lost: $(head -n 40 /tmp/leaks)"
 }
@@ -152,7 +165,8 @@ failed_loads() {
 	"$how"_faults_of_load
 	faults_off
 	note "$faults faults, $(wc -l </tmp/refused) loads failed"
-	no_leaks
+	# 6.1 forgets the name of a cache whose files in sysfs cannot be made.
+	no_leaks sysfs_slab_add
 }
 t 'trap 20 each allocation of a load fails: nothing is lost, nothing is left' \
 	failed_loads -

@@ -28,7 +28,8 @@ suites_of() {
 	/6.12-debug) echo leak stress fault fuzz unit ;;
 	/6.1-debug) echo leak stress fault unit ;;
 	/6.12) echo lifecycle reader figures input lab fuzz ;;
-	/*-rt) echo lifecycle lab ;;
+	/6.12-rt) echo lifecycle lab ;;
+	/6.1-rt) echo lab ;;
 	*) all_suites_of "$1" ;;
 	esac
 }

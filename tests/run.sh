@@ -9,8 +9,10 @@
 # -a: what the suites take, with commas: -s stress -a SEED,SECONDS
 # -t: the time limit of a VM (500)
 #
-# Without arguments: the suites of Debian's 6.1 and 6.12, and the unit tests on
-# 6.12-debug. With -k also 6.1-rt, 6.12-rt, 6.1-debug, 6.12-debug and 6.12-kcsan.
+# Without arguments: all that suites_of names for these kernels: 6.1-debug,
+# 6.12-debug, 6.1, 6.12, 6.1-rt and 6.12-rt. With -k also 6.12-kcsan.
+#
+# The logs of a VM in which something failed are kept in the cache directory.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/../scripts/lib.sh"
@@ -18,11 +20,15 @@ set -eu
 tests=$tm_root/tests
 usage='usage: run.sh [-k KERNEL]... [-s SUITE]... [-a ARGUMENTS] [-t SECONDS]'
 
-# The suites of a kernel, the longest first. The debug kernels' other suites are
-# asked for by name: they are new, and take their time.
+# The suites that are run when nobody names a kernel, the longest first. The
+# checkers of a debug kernel see in these what they would see in the others, and
+# real-time locks differ where everything happens at once.
 suites_of() {
 	case $kernels/$1 in
-	/6.12-debug) echo unit ;;
+	/6.12-debug) echo leak stress fault fuzz unit ;;
+	/6.1-debug) echo leak stress fault unit ;;
+	/6.12-rt) echo lifecycle lab ;;
+	/6.1-rt) echo lab ;;
 	*) all_suites_of "$1" ;;
 	esac
 }
@@ -95,6 +101,23 @@ judge() {
 		}' "$1"
 }
 
+# keep_logs KERNEL SUITE: all that its VM has left, until it fails again.
+keep_logs() {
+	logs=$cache/log/test-$1-$2
+	lock "log-$1-$2"
+	mkdir -p "$cache/log"
+	rm -rf "$logs"
+	cp -r "$work/$1-$2" "$logs"
+	unlock
+	echo "logs: $logs"
+}
+
+# What this job's processes have used: other than the time that they took, it
+# says the same on a busy machine.
+cpu_seconds() {
+	awk -F '[ms ]' 'NR == 2 { printf "%d", 60 * ($1 + $4) + $2 + $5 }' "$dir/times"
+}
+
 # job KERNEL SUITE: one VM, or on the host the harness's own tests. Its output
 # appears whole, when it is over.
 job() {
@@ -110,9 +133,13 @@ job() {
 			-t "$limit" $(vm_options "$2") -a "$(command_line "$1" "$2")" \
 			>"$dir/ktap" 2>"$dir/err" || status=$?
 	fi
+	# No pipe: a subshell has used nothing yet.
+	times >"$dir/times"
 	judge "$dir/ktap" "$status" >"$dir/judgement"
+	! grep -q '^not ok' "$dir/judgement" ||
+		keep_logs "$1" "$2" >>"$dir/judgement"
 	{
-		echo "# kernel $1, $2 ($(($(date +%s) - began)) s)"
+		echo "# kernel $1, $2 ($(($(date +%s) - began)) s, $(cpu_seconds) s of CPU)"
 		grep -v '^TM-EXIT' "$dir/ktap" || :
 		[ "$status" -eq 0 ] || sed 's/^/# /' "$dir/err"
 	} >"$dir/report"
@@ -148,7 +175,7 @@ disk=$("$tm_scripts/disk.sh")
 gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$work/tmtool" \
 	"$tests/tmtool.c"
 [ -n "$kernels$only" ] || echo host harness >"$work/jobs"
-for kernel in ${kernels:-6.12-debug 6.1 6.12}; do
+for kernel in ${kernels:-6.12-debug 6.1-debug 6.1 6.12 6.1-rt 6.12-rt}; do
 	pack "$kernel"
 	for suite in ${only:-$(suites_of "$kernel")}; do
 		[ -e "$tests/guest/$suite.sh" ] || die "no suite '$suite'"
@@ -161,7 +188,7 @@ xargs -P 2 -L 1 "$0" --job "$work" "$disk" "$limit" "$arguments" <"$work/jobs" |
 	die 'a job ended without a judgement'
 
 echo
-cat "$work"/*/judgement | grep '^not ok' || :
+cat "$work"/*/judgement | grep -E '^(not ok|logs:)' || :
 counts=$(cat "$work"/*/judgement | awk '
 	$1 == "counts" { p += $2; f += $3; s += $4 }
 	END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped" }')

@@ -165,10 +165,6 @@ making() {
 t 'each allocation of making the kthread fails: ENOMEM, and it stays stopped' \
 	making period_ms=3600000
 
-uptime_s() {
-	sed 's/\..*//' /proc/uptime
-}
-
 # A limit far from the five seconds that a waiting mempool takes for a look, let
 # alone for ever, and far from this machine's slowest.
 unload_at_once() {

@@ -5,7 +5,6 @@
 # suites, after lib.sh.
 
 injectors='failslab fail_page_alloc fail_usercopy'
-sample_slab=/sys/kernel/slab/task_sample
 
 # inject FILE VALUE: of all injectors, those that have it.
 inject() {
@@ -122,7 +121,9 @@ count_fault() {
 # fail_samples: from now on there is no memory for a sample, however long anyone
 # were to wait for it. Before 6.12 that takes a word on the command line.
 fail_samples() {
-	[ "$(cat $sample_slab/failslab)" = 1 ] || echo 1 >$sample_slab/failslab ||
+	# shellcheck disable=SC2154 # lib.sh has it
+	f=$sample_slab/failslab
+	[ "$(cat "$f")" = 1 ] || echo 1 >"$f" ||
 		skip 'needs slub_debug=A,task_sample on the command line'
 	echo 1 >/sys/kernel/debug/failslab/cache-filter
 	echo 100 >/sys/kernel/debug/failslab/probability

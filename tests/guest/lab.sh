@@ -4,19 +4,24 @@
 # The lab's questions, as far as the answer can be observed.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
+# shellcheck source=tests/guest/faults.sh
+. "${0%/*}/faults.sh"
 
-slab=/sys/kernel/slab/task_sample
 tracing=/sys/kernel/tracing
 scan_event=$tracing/events/vmscan/mm_shrink_slab_start
-failslab=/sys/kernel/debug/failslab
 dyndbg=/proc/dynamic_debug/control
 
+# What is logged, but for complaints about the clocks of a VM that had to wait.
+log_lines() {
+	dmesg | grep -cvE '\] (hrtimer|clocksource): '
+}
+
 t1q2() {
-	before=$(dmesg | wc -l)
+	before=$(log_lines)
 	sleeper
 	add "$pid"
 	wait_for 10 has_rows 5 "$pid" || fail 'no five samples in ten seconds'
-	is "$(dmesg | wc -l)" "$before" 'lines logged while sampling'
+	is "$(log_lines)" "$before" 'lines logged while sampling'
 	rows "$pid" | field time | sort -n -u | wc -l >/tmp/n
 	cmp_int "$(cat /tmp/n)" -ge 5 'samples with a time of their own'
 }
@@ -185,7 +190,7 @@ t2q3() {
 t 'T2Q3 the shrinker works: the history shrinks, sampling goes on' t2q3
 
 t3q1() {
-	size=$(cat $slab/object_size 2>/dev/null || echo 64)
+	size=$(cat $sample_slab/object_size 2>/dev/null || echo 64)
 	line=$(dmesg | grep 'taskmonitor: .*sizeof(struct task_sample)' | tail -n 1)
 	is "$(echo "$line" | sed 's/.*(struct task_sample) \([0-9]*\).*/\1/')" \
 		"$size" 'the size that was logged'
@@ -206,12 +211,12 @@ t3q2() {
 	is "$(stat_of bytes)" $((64 * $(stat_of samples))) 'bytes of the samples'
 	cmp_int "$(slabinfo 2)" -ge "$held" 'active objects'
 	cmp_int "$(slabinfo 3)" -ge "$(slabinfo 2)" 'all objects'
-	[ -d $slab ] || skip 'no /sys/kernel/slab in this kernel'
-	is "$(cat $slab/object_size)" 64 'size of an object'
-	is "$(cat $slab/aliases)" 0 'caches that it was merged with'
-	is "$(cat $slab/reclaim_account)" 1 'accounted as reclaimable'
+	[ -d $sample_slab ] || skip 'no /sys/kernel/slab in this kernel'
+	is "$(cat $sample_slab/object_size)" 64 'size of an object'
+	is "$(cat $sample_slab/aliases)" 0 'caches that it was merged with'
+	is "$(cat $sample_slab/reclaim_account)" 1 'accounted as reclaimable'
 	# A kernel that looks for mistakes puts more around each object.
-	[ "$(cat $slab/slab_size)" = 64 ] || return 0
+	[ "$(cat $sample_slab/slab_size)" = 64 ] || return 0
 	is "$(slabinfo 4)" 64 'size of an object'
 	is "$(slabinfo 5)" 64 'objects in a slab'
 	# What each CPU holds back is some slabs.
@@ -219,31 +224,14 @@ t3q2() {
 }
 t 'T3Q2 a slab cache of our own, with a name, not merged' t3q2
 
-# Makes every allocation of a sample fail, whatever it may wait for.
-fail_samples() {
-	[ -d $failslab ] || skip 'no fault injection in this kernel'
-	# Before 6.12 the boot option slub_debug=A,task_sample alone does it.
-	[ "$(cat $slab/failslab)" = 1 ] || echo 1 >$slab/failslab ||
-		skip 'needs slub_debug=A,task_sample on the command line'
-	echo 0 >$failslab/verbose
-	echo -1 >$failslab/times
-	echo 1 >$failslab/cache-filter
-	echo "$1" >$failslab/ignore-gfp-wait
-	echo 100 >$failslab/probability
-}
-
-stop_failing() {
-	echo 0 >$failslab/probability
-}
-
 t4q2() {
-	trap 'stop_failing 2>/dev/null' EXIT
+	faults_on
 	for _ in 1 2 3; do
 		sleeper
 		add "$pid"
 	done
 	stop
-	fail_samples 1
+	fail_samples
 	period 5
 	start
 	wait_for 60 stat_is recycled -ge 50 || fail 'sampling stands still'
@@ -258,14 +246,14 @@ t 'T4Q2 with every slab allocation failing, sampling goes on from the reserve' \
 	t4q2 'period_ms=3600000 reserve=8'
 
 t4q2_add() {
-	trap 'stop_failing 2>/dev/null' EXIT
+	faults_on
 	sleeper
-	fail_samples 0
+	fail_samples
 	cat $stats >/tmp/before
 	is "$(printf %s "$pid" | tmtool write $file)" ENOMEM 'adding without memory'
 	cmp $stats /tmp/before || fail 'something was added'
 	is "$(rows)" '' 'rows'
-	stop_failing
+	faults_off
 	add "$pid"
 	is "$(nr_rows)" 1 'rows when there is memory again'
 }

@@ -16,10 +16,6 @@ watch_leaks() {
 	echo clear >$kmemleak
 }
 
-uptime_s() {
-	sed 's/\..*//' /proc/uptime
-}
-
 is_past() {
 	[ "$(uptime_s)" -ge "$1" ]
 }
@@ -39,22 +35,24 @@ nr_leaks() {
 	grep -c '^unreferenced object' /tmp/leaks
 }
 
-# The kernel itself has no leaks here, so any one is ours.
-no_leaks() {
-	find_leaks
-	[ ! -s /tmp/leaks ] ||
-		fail "$(nr_leaks) objects are lost: $(head -n 40 /tmp/leaks)"
+# leave_out_of_leaks FUNCTION: what it has allocated is the kernel's to lose.
+leave_out_of_leaks() {
+	awk -v theirs="$1" '
+		function flush() { if (!known) printf "%s", object; object = known = "" }
+		/^unreferenced object/ { flush() }
+		index($0, "] " theirs "+") { known = 1 }
+		{ object = object $0 "\n" }
+		END { flush() }' /tmp/leaks >/tmp/ours
+	mv /tmp/ours /tmp/leaks
 }
 
-# nothing_left: nor is there a trace in the running system.
-nothing_left() {
-	! loaded || fail 'the module is still there'
-	! grep -q '^task_sample ' /proc/slabinfo || fail 'the slab cache is still there'
-	for f in $file $stats $attribute $sample_slab \
-		/sys/kernel/debug/shrinker/taskmonitor*; do
-		[ ! -e "$f" ] || fail "$f is still there"
-	done
-	is "$(kernel_thread)" '' 'kthreads left'
+# no_leaks [FUNCTION]: the kernel itself has none here but what FUNCTION loses, so
+# any other is ours.
+no_leaks() {
+	find_leaks
+	[ $# -eq 0 ] || leave_out_of_leaks "$1"
+	[ ! -s /tmp/leaks ] ||
+		fail "$(nr_leaks) objects are lost: $(head -n 40 /tmp/leaks)"
 }
 
 unload() {
@@ -116,6 +114,13 @@ loaded_or_not() {
 	nothing_left
 }
 
+# allocations_of "PARAMETERS": how many a load asks for. None of them fails.
+allocations_of() {
+	tmtool fail-nth 100000 insmod /taskmonitor.ko "$1" >/tmp/answer
+	! loaded || rmmod taskmonitor
+	echo $((100000 - $(tail -n 1 /tmp/answer)))
+}
+
 # Cache, reserve, shrinker, monitor, sample, kthread and three files.
 each_faults_of_load() {
 	tmtool fail-nth 1 insmod /taskmonitor.ko '' >/tmp/answer
@@ -128,20 +133,21 @@ each_faults_of_load() {
 	cmp_int "$(wc -l </tmp/refused)" -ge 8 'loads that failed'
 }
 
-# Chance makes about two in three of them fail.
+# Without filters every allocation of the system call counts. Those before the
+# module's init are the kernel's; of the hundreds after that, most are for the
+# cache's files in sysfs: one in seven fails.
 some_faults_of_load() {
-	leave_out kmem_cache_create_usercopy
-	chance_faults 5
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		one_fault
-		(
-			echo 1 >/proc/self/make-it-fail
-			exec tmtool insmod /taskmonitor.ko 'target=1 reserve=1'
-		) >/tmp/answer
-		count_fault
+	first=$(allocations_of period_ms=0)
+	last=$(allocations_of 'target=1 reserve=1')
+	cmp_int "$last" -ge $((first + 50)) 'allocations of a load'
+	while [ "$first" -lt "$last" ]; do
+		tmtool fail-nth "$first" insmod /taskmonitor.ko \
+			'target=1 reserve=1' >/tmp/answer
 		loaded_or_not
+		faults=$((faults + 1))
+		first=$((first + 7))
 	done
-	cmp_int "$(wc -l </tmp/refused)" -ge 3 'loads that failed'
+	cmp_int "$(wc -l </tmp/refused)" -ge 4 'loads that failed'
 }
 
 failed_loads() {
@@ -152,13 +158,18 @@ failed_loads() {
 	refused ESRCH target=4194304
 	: >/tmp/input
 	: >/tmp/refused
+	faults=0
 	how=some
 	! fail_nth_is_filtered || how=each
 	only_below do_one_initcall
 	"$how"_faults_of_load
 	faults_off
 	note "$faults faults, $(wc -l </tmp/refused) loads failed"
-	no_leaks
+	case $(uname -r) in
+	# Forgets the name of a cache whose files in sysfs cannot be made.
+	6.1.*) no_leaks sysfs_slab_add ;;
+	*) no_leaks ;;
+	esac
 }
 t 'trap 20 each allocation of a load fails: nothing is lost, nothing is left' \
 	failed_loads -

@@ -9,6 +9,7 @@ file=/sys/kernel/debug/taskmonitor
 stats=/sys/kernel/debug/taskmonitor_stats
 attribute=/sys/kernel/taskmonitor
 parameters=/sys/module/taskmonitor/parameters
+sample_slab=/sys/kernel/slab/task_sample
 started=/tmp/started
 list=/tmp/tests
 looping=/tmp/looping
@@ -256,8 +257,36 @@ ms() {
 	usleep "$(($1 * 1000))"
 }
 
+uptime_s() {
+	sed 's/\..*//' /proc/uptime
+}
+
 kernel_thread() {
 	pidof taskmonitor
+}
+
+# kthreads: how many there are. One that kthread_stop() has waited for can still
+# be seen for a moment: PF_EXITING, 4, in the flags of its stat tells.
+kthreads() {
+	nr_kthreads=0
+	for tid in $(pidof taskmonitor); do
+		flags=$(cut -d ' ' -f 9 "/proc/$tid/stat" 2>/dev/null) || :
+		[ $((${flags:-4} & 4)) -ne 0 ] || nr_kthreads=$((nr_kthreads + 1))
+	done
+	echo "$nr_kthreads"
+}
+
+# nothing_left: no trace of the module in the running system.
+nothing_left() {
+	! loaded || fail 'the module is still there'
+	! grep -q '^task_sample ' /proc/slabinfo || fail 'the slab cache is still there'
+	for f in "$file" "$stats" "$attribute" "$sample_slab" \
+		/sys/kernel/debug/shrinker/taskmonitor*; do
+		[ ! -e "$f" ] || fail "$f is still there"
+	done
+	is "$(kthreads)" 0 'kthreads left'
+	# A shrinker that is left would be called now, and is not there any more.
+	drop_caches
 }
 
 clean_up() {

@@ -10,29 +10,6 @@ unload() {
 	! loaded || fail 'rmmod succeeded, and the module is there'
 }
 
-# kthreads: how many there are. One that kthread_stop() has waited for can still
-# be seen for a moment: PF_EXITING, 4, in the flags of its stat tells.
-kthreads() {
-	nr_kthreads=0
-	for tid in $(pidof taskmonitor); do
-		flags=$(cut -d ' ' -f 9 "/proc/$tid/stat" 2>/dev/null) || :
-		[ $((${flags:-4} & 4)) -ne 0 ] || nr_kthreads=$((nr_kthreads + 1))
-	done
-	echo "$nr_kthreads"
-}
-
-# nothing_left: no trace of the module in the running system.
-nothing_left() {
-	! loaded || fail 'the module is still there'
-	! grep -q '^task_sample ' /proc/slabinfo || fail 'the slab cache is still there'
-	for f in "$file" "$stats" "$attribute"; do
-		[ ! -e "$f" ] || fail "$f is still there"
-	done
-	is "$(kthreads)" 0 'kthreads left'
-	# A shrinker that is left would be called now, and is not there any more.
-	drop_caches
-}
-
 uptime_cs() {
 	sed 's/^\([0-9]*\)\.\([0-9]*\).*/\1\2/' /proc/uptime
 }

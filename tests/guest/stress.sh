@@ -7,7 +7,7 @@
 . "${0%/*}/lib.sh"
 
 seed=${1:-1}
-seconds=${2:-20}
+seconds=${2:-60}
 
 # Several looks, for it is no mistake to wait for a moment.
 nobody_waits() {

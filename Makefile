@@ -28,6 +28,9 @@ bench:
 lint:
 	@scripts/lint.sh
 
+mutants:
+	@tests/mutants.sh
+
 help:
 	@echo 'make                 build taskmonitor.ko for the running kernel'
 	@echo 'make KDIR=PATH       build it for another one, by its build tree'
@@ -35,6 +38,7 @@ help:
 	@echo 'make vm              a shell in the lab VM, to play in'
 	@echo 'make test            run every test, from a bare machine'
 	@echo 'make bench           what the module costs, and others for the same'
+	@echo 'make mutants         show that the tests notice mistakes'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make clean           remove what make built here'
 	@echo
@@ -42,4 +46,4 @@ help:
 	@echo 'build tree; MEM=128M; CPUS=2. What they fetch is kept in'
 	@echo '$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
 
-.PHONY: all modules clean bench demo vm lint test help
+.PHONY: all modules clean bench demo vm lint mutants test help

@@ -22,6 +22,9 @@ fuzz() {
 			"inputs that were answered with $answer"
 	done
 	balanced
+	# Nobody may be monitored by now.
+	sleeper
+	add "$pid"
 	start
 	period 10
 	taken=$(stat_of taken)

@@ -38,7 +38,7 @@ all_suites_of() {
 	*-debug) echo leak stress fault lifecycle reader figures input lab fuzz unit ;;
 	*-kcsan) echo stress lifecycle reader ;;
 	*-rt) echo lifecycle reader lab input ;;
-	*) echo pressure lifecycle linear reader figures input lab fuzz ;;
+	*) echo pressure lifecycle linear reader episode figures input lab fuzz ;;
 	esac
 }
 
@@ -46,6 +46,7 @@ all_suites_of() {
 vm_options() {
 	case $1 in
 	pressure) echo "-m 128M -d $disk" ;;
+	episode) echo '-m 192M' ;;
 	linear) echo '-m 512M -I' ;;
 	esac
 }

@@ -298,6 +298,24 @@ clean_up() {
 	! loaded
 }
 
+# kib NAME: a figure of /proc/meminfo.
+kib() {
+	awk -v name="$1:" '$1 == name { print $2 }' /proc/meminfo
+}
+
+oom_kills() {
+	awk '$1 == "oom_kill" { print $2 }' /proc/vmstat
+}
+
+# Pages of files, so that only the history is left to give.
+drop_page_cache() {
+	echo 1 >/proc/sys/vm/drop_caches
+}
+
+no_oom_kill() {
+	is "$(oom_kills)" 0 'processes killed for want of memory'
+}
+
 run_test() {
 	: >"$started"
 	rm -f /tmp/skipped

@@ -10,26 +10,8 @@ before=/tmp/before
 after=/tmp/after
 tracing=/sys/kernel/tracing
 
-# kib NAME: a figure of /proc/meminfo.
-kib() {
-	awk -v name="$1:" '$1 == name { print $2 }' /proc/meminfo
-}
-
-oom_kills() {
-	awk '$1 == "oom_kill" { print $2 }' /proc/vmstat
-}
-
-# Pages of files, so that only the history is left to give.
-drop_page_cache() {
-	echo 1 >/proc/sys/vm/drop_caches
-}
-
 nth() {
 	sed -n "$1p" /tmp/crowd
-}
-
-no_oom_kill() {
-	is "$(oom_kills)" 0 'processes killed for want of memory'
 }
 
 goes_on() {
@@ -103,44 +85,6 @@ no_page_cache() {
 	balanced
 }
 t 'trap 2 the history fills memory: most of it stays, and nobody is killed' no_page_cache
-
-# want KIB: a process takes all memory that is free and so much more.
-want() {
-	tmtool hog "$(($(kib MemFree) + $1))" || fail 'the memory hog failed'
-}
-
-# 25 MB, of which 4 MB are wanted: most of it stays. Then all of it is.
-a_few_pages() {
-	crowd 120
-	produce 409600
-	drop_page_cache
-	had=$(stat_of samples)
-	want 4096
-	left=$(stat_of samples)
-	note "$left of $had samples left"
-	cmp_int "$left" -lt "$had" 'samples left'
-	cmp_int "$left" -gt "$((had / 2))" 'samples left'
-	no_oom_kill
-	balanced
-	gives_memory
-}
-t 'trap 31 4 MB are wanted: most of a history of 25 MB stays; T2Q3 what is given is free' a_few_pages
-
-# What the shrinker says it gave is there to be used.
-gives_memory() {
-	free=$(kib MemFree)
-	slab=$(kib SReclaimable)
-	had=$(stat_of samples) reclaimed=$(stat_of reclaimed)
-	drop_caches
-	given=$(($(stat_of reclaimed) - reclaimed))
-	balanced
-	cmp_int "$given" -gt "$((had / 4))" 'samples reclaimed'
-	# 64 bytes each; the oldest of all lie side by side.
-	given_kib=$((given / 16))
-	cmp_int "$((slab - $(kib SReclaimable)))" -gt "$((given_kib * 3 / 4))" \
-		'KiB of reclaimable slab less'
-	cmp_int "$(($(kib MemFree) - free))" -gt "$((given_kib / 2))" 'KiB more free'
-}
 
 # scans: how often drop_caches had our shrinker scan, and what it said it freed.
 scans() {

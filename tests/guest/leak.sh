@@ -109,13 +109,23 @@ refused() {
 	nothing_left
 }
 
+# What can be seen without a process, for each of many loads; nothing_left is for
+# the end of them.
+nothing_in_sight() {
+	for f in /sys/module/taskmonitor "$file" "$stats" "$attribute" \
+		"$sample_slab"; do
+		[ ! -e "$f" ] || fail "fault $((faults + 1)): $f is still there"
+	done
+}
+
 loaded_or_not() {
-	case $(head -n 1 /tmp/answer) in
+	read -r answer </tmp/answer
+	case $answer in
 	0) rmmod taskmonitor || fail "rmmod after fault $((faults + 1))" ;;
 	ENOMEM) echo >>/tmp/refused ;;
 	*) fail "fault $((faults + 1)): $(cat /tmp/answer)" ;;
 	esac
-	nothing_left
+	nothing_in_sight
 }
 
 # allocations_of "PARAMETERS": how many a load asks for. None of them fails.
@@ -168,6 +178,7 @@ failed_loads() {
 	only_below do_one_initcall
 	"$how"_faults_of_load
 	faults_off
+	nothing_left
 	note "$faults faults, $(wc -l </tmp/refused) loads failed"
 	case $(uname -r) in
 	# Forgets the name of a cache whose files in sysfs cannot be made.

@@ -9,34 +9,23 @@
 
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#include "tool.h"
 
 #define INPUT_MAX	(1024 * 1024)
 #define IOV_PIECES	16
 #define MIB		(1024UL * 1024)
-#define NSEC_PER_MSEC	1000000UL
-#define NSEC_PER_SEC	1000000000UL
 #define FOREVER		ULONG_MAX
 
 /* The compiler leaves out neither what is before it nor what is behind it. */
@@ -45,63 +34,11 @@ static inline void barrier(void)
 	asm volatile("" : : : "memory");
 }
 
-static void die(const char *what)
-{
-	fprintf(stderr, "tmtool: %s: %s\n", what, strerror(errno));
-	exit(2);
-}
-
-static unsigned long number(const char *arg)
-{
-	unsigned long value;
-	char *end;
-
-	errno = 0;
-	value = strtoul(arg, &end, 0);
-	if (end == arg || *end)
-		errno = EINVAL;
-	if (errno)
-		die(arg);
-	return value;
-}
-
-static unsigned long now(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts))
-		die("clock_gettime");
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
-
-static void ready(void)
-{
-	puts("ready");
-	fflush(stdout);
-}
-
 /* With the PID of the process that is meant, where that is not this one. */
 static void ready_pid(pid_t pid)
 {
 	printf("ready %d\n", pid);
 	fflush(stdout);
-}
-
-static void stay(void)
-{
-	for (;;)
-		pause();
-}
-
-static pid_t fork_child(void)
-{
-	pid_t child = fork();
-
-	if (child < 0)
-		die("fork");
-	if (!child)
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	return child;
 }
 
 static void reap(pid_t child)
@@ -136,15 +73,6 @@ static size_t read_input(void)
 	if (got < 0)
 		die("stdin");
 	return size;
-}
-
-static int open_or_die(const char *path, int flags)
-{
-	int fd = open(path, flags);
-
-	if (fd < 0)
-		die(path);
-	return fd;
 }
 
 /* What a system call returned: a number, or the name of the error. */
@@ -931,12 +859,7 @@ static int cmd_leave(int argc, char **argv)
 
 /* The table */
 
-static const struct command {
-	const char *name;
-	const char *args;
-	int min_args;
-	int (*fn)(int argc, char **argv);
-} commands[] = {
+static const struct command commands[] = {
 	{ "write", "FILE [SIZE]...", 1, cmd_write },
 	{ "timed-write", "FILE", 1, cmd_timed_write },
 	{ "pwrite", "FILE OFFSET", 2, cmd_pwrite },
@@ -973,26 +896,9 @@ static const struct command {
 	{ "stress", "SEED SECONDS MODULE", 3, cmd_stress },
 };
 
-static int usage(void)
-{
-	size_t i;
-
-	fputs("One of:\n", stderr);
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(stderr, "  tmtool %s %s\n", commands[i].name,
-			commands[i].args);
-	return 2;
-}
-
 static int run(int argc, char **argv)
 {
-	size_t i;
-
-	for (i = 0; argc && i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(argv[0], commands[i].name) &&
-		    argc - 1 >= commands[i].min_args)
-			return commands[i].fn(argc - 1, argv + 1);
-	return usage();
+	return run_command(commands, ARRAY_SIZE(commands), argc, argv);
 }
 
 int main(int argc, char **argv)

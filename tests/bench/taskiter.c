@@ -5,32 +5,14 @@
  * ROUNDS; with a third argument, what it read instead.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-
+#define _GNU_SOURCE
 #include <bpf/bpf.h>
 
 #include "taskiter.skel.h"
 
-#define NSEC_PER_SEC	1000000000UL
+#include "../tool.h"
 
 static char buf[64 * 1024];
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
-
-static unsigned long now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 static void fill_map(struct bpf_map *map, const char *path)
 {
@@ -82,10 +64,10 @@ int main(int argc, char **argv)
 	if (!link)
 		die("bpf_program__attach_iter");
 
-	began = now();
+	began = now(CLOCK_MONOTONIC);
 	for (i = 0; i < rounds; i++)
 		scan(bpf_link__fd(link), argc > 3);
 	if (argc == 3)
-		printf("%lu\n", (now() - began) / rounds);
+		printf("%lu\n", (now(CLOCK_MONOTONIC) - began) / rounds);
 	return 0;
 }

@@ -5,20 +5,11 @@
  */
 
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#include "../tool.h"
 
 #define STATS		"/sys/kernel/debug/taskmonitor_stats"
 #define PERIOD		"/sys/module/taskmonitor/parameters/period_ms"
@@ -27,38 +18,6 @@
 #define ROUNDS_MAX	10000
 #define FILES_MAX	65536
 #define RING		64
-#define NSEC_PER_USEC	1000UL
-#define NSEC_PER_MSEC	1000000UL
-#define NSEC_PER_SEC	1000000000UL
-
-static void die(const char *what)
-{
-	fprintf(stderr, "tmbench: %s: %s\n", what, strerror(errno));
-	exit(2);
-}
-
-static unsigned long number(const char *arg)
-{
-	unsigned long value;
-	char *end;
-
-	errno = 0;
-	value = strtoul(arg, &end, 0);
-	if (end == arg || *end)
-		errno = EINVAL;
-	if (errno)
-		die(arg);
-	return value;
-}
-
-static unsigned long now(void)
-{
-	struct timespec ts;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &ts))
-		die("clock_gettime");
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 static void sleep_until(unsigned long ns)
 {
@@ -68,15 +27,6 @@ static void sleep_until(unsigned long ns)
 	};
 
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-}
-
-static int open_or_die(const char *path, int flags)
-{
-	int fd = open(path, flags);
-
-	if (fd < 0)
-		die(path);
-	return fd;
 }
 
 /* Who only watches never takes the CPU from what it watches. */
@@ -200,9 +150,9 @@ static int cmd_rounds(int argc, char **argv)
 	stand_back();
 	before = stat_of("taken");
 	do
-		sleep_until(now() + NSEC_PER_MSEC / 4);
+		sleep_until(now(CLOCK_MONOTONIC) + NSEC_PER_MSEC / 4);
 	while (stat_of("taken") < before + pids);
-	next = now() + period / 2;
+	next = now(CLOCK_MONOTONIC) + period / 2;
 	sleep_until(next);
 	while (nr_values < rounds) {
 		before = stat_of("taken");
@@ -226,7 +176,7 @@ static int cmd_await(int argc, char **argv)
 	(void)argc;
 	stand_back();
 	while (stat_of(argv[0]) < value)
-		sleep_until(now() + NSEC_PER_MSEC / 4);
+		sleep_until(now(CLOCK_MONOTONIC) + NSEC_PER_MSEC / 4);
 	return 0;
 }
 
@@ -238,10 +188,10 @@ static int cmd_drop(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	began = now();
+	began = now(CLOCK_MONOTONIC);
 	if (write(fd, "2", 1) != 1)
 		die(DROP_CACHES);
-	took = now() - began;
+	took = now(CLOCK_MONOTONIC) - began;
 	printf("%lu %lu\n", took, stat_of("reclaimed") - given);
 	return 0;
 }
@@ -259,12 +209,12 @@ static int cmd_read(int argc, char **argv)
 	if (!buf)
 		die("malloc");
 	memset(buf, 1, size);
-	began = now();
+	began = now(CLOCK_MONOTONIC);
 	fd = open_or_die(argv[0], O_RDONLY);
 	while ((got = read(fd, buf, size)) > 0)
 		bytes += got;
 	close(fd);
-	took = now() - began;
+	took = now(CLOCK_MONOTONIC) - began;
 	if (got < 0)
 		die("read");
 	printf("%lu %lu\n", took, bytes);
@@ -275,11 +225,11 @@ static unsigned long timed_write(int fd, int pid)
 {
 	char buf[16];
 	int len = snprintf(buf, sizeof(buf), "%d", pid);
-	unsigned long began = now();
+	unsigned long began = now(CLOCK_MONOTONIC);
 
 	if (write(fd, buf, len) != len)
 		die(buf);
-	return now() - began;
+	return now(CLOCK_MONOTONIC) - began;
 }
 
 /* What it takes to add PID, and what to remove it: the medians of ROUNDS. */
@@ -403,7 +353,7 @@ static void proc_read(int fd, char *buf, size_t size)
 
 static void proc_round(const struct format *format)
 {
-	unsigned long time = now();
+	unsigned long time = now(CLOCK_MONOTONIC);
 	struct record *record;
 	char buf[4096];
 	unsigned int i;
@@ -454,9 +404,9 @@ static int cmd_proc(int argc, char **argv)
 
 	(void)argc;
 	while (nr_values < rounds) {
-		began = now();
+		began = now(CLOCK_MONOTONIC);
 		proc_round(format);
-		add_value(now() - began);
+		add_value(now(CLOCK_MONOTONIC) - began);
 	}
 	printf("%lu\n", mean());
 	return 0;
@@ -469,7 +419,7 @@ static int cmd_daemon(int argc, char **argv)
 	const struct format *format = proc_open(argv[0], argv[2]);
 
 	(void)argc;
-	for (next = now() + period;; next += period) {
+	for (next = now(CLOCK_MONOTONIC) + period;; next += period) {
 		sleep_until(next);
 		proc_round(format);
 	}
@@ -492,9 +442,9 @@ static int cmd_spin(int argc, char **argv)
 	(void)argc;
 	if (monitored)
 		taken = stat_of("taken");
-	began = now();
+	began = now(CLOCK_MONOTONIC);
 	spin(turns);
-	took = now() - began;
+	took = now(CLOCK_MONOTONIC) - began;
 	if (monitored)
 		taken = stat_of("taken") - taken;
 	printf("%lu %lu\n", took, taken);
@@ -514,17 +464,13 @@ static int cmd_crowd(int argc, char **argv)
 	if (pipe(fds))
 		die("pipe");
 	while (nr--) {
-		child = fork();
-		if (child < 0)
-			die("fork");
+		child = fork_child();
 		if (!child) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			if (us)
 				spin(us * NSEC_PER_USEC / 2);
 			if (write(fds[1], &done, 1) != 1)
 				die("write");
-			for (;;)
-				pause();
+			stay();
 		}
 		if (read(fds[0], &done, 1) != 1)
 			die("read");
@@ -532,10 +478,8 @@ static int cmd_crowd(int argc, char **argv)
 		/* A child would print it again. */
 		fflush(stdout);
 	}
-	puts("ready");
-	fflush(stdout);
-	for (;;)
-		pause();
+	ready();
+	stay();
 	return 0;
 }
 
@@ -570,12 +514,7 @@ static int cmd_run(int argc, char **argv)
 
 /* The table */
 
-static const struct command {
-	const char *name;
-	const char *args;
-	int args_min;
-	int (*fn)(int argc, char **argv);
-} commands[] = {
+static const struct command commands[] = {
 	{ "rounds", "ROUNDS PIDS", 2, cmd_rounds },
 	{ "await", "NAME VALUE", 2, cmd_await },
 	{ "drop", "", 0, cmd_drop },
@@ -589,24 +528,7 @@ static const struct command {
 	{ "run", "COMMAND...", 1, cmd_run },
 };
 
-static int usage(void)
-{
-	size_t i;
-
-	fputs("One of:\n", stderr);
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(stderr, "  tmbench %s %s\n", commands[i].name,
-			commands[i].args);
-	return 2;
-}
-
 int main(int argc, char **argv)
 {
-	size_t i;
-
-	for (i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(argv[1], commands[i].name) &&
-		    argc - 2 >= commands[i].args_min)
-			return commands[i].fn(argc - 2, argv + 2);
-	return usage();
+	return run_command(commands, ARRAY_SIZE(commands), argc - 1, argv + 1);
 }

@@ -219,7 +219,8 @@ kernel_reports="$kernel_reports|rcu: INFO: .*(stall|detected)|DEBUG_LOCKS_WARN_O
 kernel_reports="$kernel_reports|list_(add|del) corruption|refcount_t:"
 kernel_reports="$kernel_reports|kmemleak: .* new suspected|.*Objects remaining"
 kernel_reports="$kernel_reports|.*still has objects|kobject: .* failed"
-kernel_reports="$kernel_reports|sysfs: cannot create|debugfs: .* already present)"
+kernel_reports="$kernel_reports|sysfs: cannot create|debugfs: .* already present"
+kernel_reports="$kernel_reports|seq_file: buggy)"
 
 # first_report FILE: the number of the line where a kernel log first reports a
 # bug; nothing where it reports none.

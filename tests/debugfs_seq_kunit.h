@@ -164,6 +164,7 @@ static void tm_test_cursor_all(struct kunit *test)
 	for (i = 0; i < 18; i++)
 		KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1),
 				(u64)(i < 9 ? 1 + i : 101 + i - 9));
+	KUNIT_EXPECT_EQ(test, reader->pos, (loff_t)18);
 	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 0ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 0ULL);
 	reader->pos = 0;

@@ -21,7 +21,7 @@ run_suite() {
 
 # What told on it: a report of the kernel's, or the first test that failed.
 evidence() {
-	grep -hE '^# .*(BUG:|WARNING:|KASAN|Objects remaining|possible |INFO: )' \
+	grep -hE '^# .*(BUG:|WARNING:|KASAN|Objects remaining|possible |INFO: |buggy )' \
 		"$1" | sed 's/^# *//; s/^\[[^]]*\] *\(\[[^]]*\]\)*//; s/ at [^ ]*\// at /' |
 		head -n 1 | grep . ||
 		grep -h '^not ok' "$1" | sed 's/^not ok [0-9]* *- //' |

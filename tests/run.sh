@@ -25,7 +25,7 @@ usage='usage: run.sh [-k KERNEL]... [-s SUITE]... [-a ARGUMENTS] [-t SECONDS]'
 # real-time locks differ where everything happens at once.
 suites_of() {
 	case $kernels/$1 in
-	/6.12-debug) echo leak stress fault fuzz unit ;;
+	/6.12-debug) echo leak stress fault lab fuzz unit ;;
 	/6.1-debug) echo leak stress fault unit ;;
 	/6.12-rt) echo lifecycle lab ;;
 	/6.1-rt) echo lab ;;

@@ -83,10 +83,14 @@ void tm_cache_exit(struct taskmonitor *tm)
 void tm_batch_fill(struct taskmonitor *tm, struct tm_batch *batch,
 		   unsigned int nr, gfp_t gfp)
 {
-	if (nr > batch->nr)
-		batch->nr += kmem_cache_alloc_bulk(tm->slab, gfp | __GFP_NOWARN,
-						   nr - batch->nr,
-						   batch->samples + batch->nr);
+	/*
+	 * All or nothing. The result counts the objects up to 7.1 and is a bool
+	 * from 7.2 on: added up, all objects but one would be lost there.
+	 */
+	if (nr > batch->nr &&
+	    kmem_cache_alloc_bulk(tm->slab, gfp | __GFP_NOWARN, nr - batch->nr,
+				  batch->samples + batch->nr))
+		batch->nr = nr;
 }
 
 /**

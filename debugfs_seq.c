@@ -118,7 +118,7 @@ static char *tm_format_row(char *end, pid_t nr,
  * monitor's lock is held. All protected by the seq_file's own lock.
  */
 struct tm_cursor {
-	struct taskmonitor *tm;
+	struct tm_context *tm;
 	struct task_monitor *monitor;
 	pid_t nr;
 	struct task_sample *sample;
@@ -370,7 +370,7 @@ static const struct file_operations tm_history_fops = {
 
 static int tm_stats_show(struct seq_file *seq, void *v)
 {
-	struct taskmonitor *tm = seq->private;
+	struct tm_context *tm = seq->private;
 	struct tm_stats stats;
 
 	mutex_lock(&tm->lock);
@@ -397,7 +397,7 @@ DEFINE_SHOW_ATTRIBUTE(tm_stats);
 /* The attribute in sysfs: the newest samples of all, as many as fit a page */
 
 /* The attribute's callbacks are given no context. */
-static struct taskmonitor *tm_shown;
+static struct tm_context *tm_shown;
 
 /* The newest sample of @monitor that was taken up to @time, or NULL. */
 static struct task_sample *tm_sample_up_to(struct task_monitor *monitor,
@@ -415,7 +415,7 @@ static struct task_sample *tm_sample_up_to(struct task_monitor *monitor,
  * The time of the last round up to @time that has samples which this reader may
  * see, or 0.
  */
-static u64 tm_round_up_to(struct taskmonitor *tm, u64 time)
+static u64 tm_round_up_to(struct tm_context *tm, u64 time)
 {
 	struct task_monitor *monitor;
 	struct task_sample *sample;
@@ -432,7 +432,7 @@ static u64 tm_round_up_to(struct taskmonitor *tm, u64 time)
 }
 
 /* Write the rows of the round at @time. Returns false when the page is full. */
-static bool tm_show_round(struct taskmonitor *tm, u64 time, char *page,
+static bool tm_show_round(struct tm_context *tm, u64 time, char *page,
 			  ssize_t *len)
 {
 	struct task_monitor *monitor;
@@ -457,7 +457,7 @@ static bool tm_show_round(struct taskmonitor *tm, u64 time, char *page,
 static ssize_t taskmonitor_show(struct kobject *kobj,
 				struct kobj_attribute *attr, char *page)
 {
-	struct taskmonitor *tm = tm_shown;
+	struct tm_context *tm = tm_shown;
 	ssize_t len = 0;
 	u64 time;
 
@@ -475,7 +475,7 @@ static ssize_t taskmonitor_store(struct kobject *kobj,
 				 struct kobj_attribute *attr, const char *buf,
 				 size_t size)
 {
-	struct taskmonitor *tm = tm_shown;
+	struct tm_context *tm = tm_shown;
 	int ret;
 
 	/* What is behind a NUL does not pass unread. */
@@ -510,7 +510,7 @@ static struct kobj_attribute tm_attribute = __ATTR_RW(taskmonitor);
  * Return: 0; -ENODEV without debugfs; -EEXIST if another has the names;
  * -ENOMEM.
  */
-int tm_files_init(struct taskmonitor *tm)
+int tm_files_init(struct tm_context *tm)
 {
 	int err;
 
@@ -546,7 +546,7 @@ err_sysfs:
  *
  * Context: may sleep; no lock held that a file takes.
  */
-void tm_files_exit(struct taskmonitor *tm)
+void tm_files_exit(struct tm_context *tm)
 {
 	debugfs_remove(tm_history_file);
 	debugfs_remove(tm_stats_file);

@@ -37,7 +37,7 @@ static_assert(sizeof(struct task_sample) == 64);
  * Context: may sleep.
  * Return: 0, or -ENOMEM.
  */
-int tm_cache_init(struct taskmonitor *tm, unsigned int reserve)
+int tm_cache_init(struct tm_context *tm, unsigned int reserve)
 {
 	/*
 	 * A cache that the allocator merges with a like one has no name of its
@@ -64,7 +64,7 @@ int tm_cache_init(struct taskmonitor *tm, unsigned int reserve)
  *
  * Context: may sleep.
  */
-void tm_cache_exit(struct taskmonitor *tm)
+void tm_cache_exit(struct tm_context *tm)
 {
 	mempool_destroy(tm->pool);
 	kmem_cache_destroy(tm->slab);
@@ -80,7 +80,7 @@ void tm_cache_exit(struct taskmonitor *tm)
  *
  * Context: any lock may be held with GFP_NOWAIT, none of reclaim's otherwise.
  */
-void tm_batch_fill(struct taskmonitor *tm, struct tm_batch *batch,
+void tm_batch_fill(struct tm_context *tm, struct tm_batch *batch,
 		   unsigned int nr, gfp_t gfp)
 {
 	/*
@@ -100,7 +100,7 @@ void tm_batch_fill(struct taskmonitor *tm, struct tm_batch *batch,
  *
  * Context: does not sleep and takes no lock of ours.
  */
-void tm_batch_free(struct taskmonitor *tm, struct tm_batch *batch)
+void tm_batch_free(struct tm_context *tm, struct tm_batch *batch)
 {
 	mempool_t *pool = tm->pool;
 
@@ -111,7 +111,7 @@ void tm_batch_free(struct taskmonitor *tm, struct tm_batch *batch)
 	batch->nr = 0;
 }
 
-static void tm_batch_add(struct taskmonitor *tm, struct tm_batch *batch,
+static void tm_batch_add(struct tm_context *tm, struct tm_batch *batch,
 			 struct task_sample *sample)
 {
 	if (batch->nr == TM_BATCH_MAX)
@@ -126,7 +126,7 @@ static void tm_batch_add(struct taskmonitor *tm, struct tm_batch *batch,
  * mempool_alloc() is never called with direct reclaim: it would not fail but
  * wait until somebody frees a sample, and nobody has to.
  */
-static struct task_sample *tm_sample_alloc(struct taskmonitor *tm,
+static struct task_sample *tm_sample_alloc(struct tm_context *tm,
 					   struct tm_batch *batch)
 {
 	struct task_sample *sample;
@@ -160,7 +160,7 @@ static void tm_sample_release(struct kref *ref)
  * Context: does not sleep and takes no lock of ours.
  * Return: whether it was the last reference and the object was freed.
  */
-bool tm_sample_put(struct task_sample *sample, struct taskmonitor *tm)
+bool tm_sample_put(struct task_sample *sample, struct tm_context *tm)
 {
 	if (!kref_put(&sample->ref, tm_sample_release))
 		return false;
@@ -329,7 +329,7 @@ static void tm_get_sample(struct task_monitor *monitor,
 }
 
 /* Link @sample as the newest; its reference becomes the history's. */
-static void tm_history_add(struct taskmonitor *tm, struct task_monitor *monitor,
+static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
 			   struct task_sample *sample)
 	__must_hold(&tm->lock)
 	__must_hold(&monitor->lock)
@@ -355,7 +355,7 @@ static void tm_history_add(struct taskmonitor *tm, struct task_monitor *monitor,
  * Context: @tm->lock and @monitor->lock held; does not sleep.
  * Return: whether the object went to @batch; a reader may still hold it.
  */
-bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
+bool tm_history_drop(struct tm_context *tm, struct task_monitor *monitor,
 		     u64 *counter, struct tm_batch *batch)
 	__must_hold(&tm->lock)
 	__must_hold(&monitor->lock)
@@ -383,7 +383,7 @@ bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
  *
  * Context: may sleep.
  */
-void tm_history_free(struct taskmonitor *tm, struct list_head *samples)
+void tm_history_free(struct tm_context *tm, struct list_head *samples)
 {
 	struct task_sample *sample, *next;
 	struct tm_batch batch = { };
@@ -402,7 +402,7 @@ void tm_history_free(struct taskmonitor *tm, struct list_head *samples)
  * empty, its own oldest one. That takes more than one only when readers hold
  * the oldest.
  */
-static struct task_sample *tm_sample_for(struct taskmonitor *tm,
+static struct task_sample *tm_sample_for(struct tm_context *tm,
 					 struct task_monitor *monitor,
 					 struct tm_batch *batch)
 {
@@ -439,7 +439,7 @@ static struct task_sample *tm_sample_for(struct taskmonitor *tm,
  * history's, so that it can be used without a lock; or NULL: the process is
  * gone, or there was no memory, not even to reuse.
  */
-struct task_sample *tm_save_sample(struct taskmonitor *tm,
+struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct task_monitor *monitor, u64 time,
 				   struct tm_batch *batch)
 	__must_hold(&tm->round_lock)

@@ -75,7 +75,7 @@ static int tm_order_cmp(struct rb_node *a, const struct rb_node *b)
  * evicted together go from one place to the next together: places are few, the
  * tree of them is low, and whoever comes to a place second leaves it untouched.
  */
-static void tm_order_enter(struct taskmonitor *tm, struct task_monitor *monitor)
+static void tm_order_enter(struct tm_context *tm, struct task_monitor *monitor)
 {
 	struct rb_node *leader = rb_find_add(&monitor->order, &tm->order,
 					     tm_order_cmp);
@@ -87,7 +87,7 @@ static void tm_order_enter(struct taskmonitor *tm, struct task_monitor *monitor)
 }
 
 /* Leave it. A leader who goes is followed by one of its peers. */
-static void tm_order_leave(struct taskmonitor *tm, struct task_monitor *monitor)
+static void tm_order_leave(struct tm_context *tm, struct task_monitor *monitor)
 {
 	struct task_monitor *heir;
 
@@ -115,7 +115,7 @@ static void tm_order_leave(struct taskmonitor *tm, struct task_monitor *monitor)
  *
  * Context: @tm->lock and @monitor->lock held; does not sleep.
  */
-void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor)
+void tm_order_update(struct tm_context *tm, struct task_monitor *monitor)
 	__must_hold(&tm->lock)
 	__must_hold(&monitor->lock)
 {
@@ -150,7 +150,7 @@ static struct task_monitor *tm_order_entry(struct rb_node *node)
  * Move @monitor, a peer at its place, to the next place, which @next leads,
  * with one sample less to give. What tm_order_update() does, at a fifth of it.
  */
-static void tm_order_move(struct taskmonitor *tm, struct task_monitor *monitor,
+static void tm_order_move(struct tm_context *tm, struct task_monitor *monitor,
 			  struct task_monitor *next)
 {
 	hlist_del(&monitor->peer);
@@ -187,7 +187,7 @@ static void tm_check_exit(struct task_monitor *monitor)
  * The same for those who had nothing to give, up to @want of them, in turn.
  * Whoever has exited enters the eviction order.
  */
-static void tm_notice_exits(struct taskmonitor *tm, unsigned long want)
+static void tm_notice_exits(struct tm_context *tm, unsigned long want)
 	__must_hold(&tm->lock)
 {
 	struct task_monitor *monitor;
@@ -213,7 +213,7 @@ static void tm_notice_exits(struct taskmonitor *tm, unsigned long want)
  * @limit, and @monitor with the last. Returns how many; adds to @freed those
  * that went to @batch.
  */
-static unsigned long tm_evict(struct taskmonitor *tm,
+static unsigned long tm_evict(struct tm_context *tm,
 			      struct task_monitor *monitor, u64 limit,
 			      unsigned long want, unsigned long *freed,
 			      struct tm_batch *batch)
@@ -244,7 +244,7 @@ static unsigned long tm_evict(struct taskmonitor *tm,
  * how many: none when nobody has anything to give, or fewer than there are if
  * the places have changed. Peers go first, for a leader is more to move.
  */
-static unsigned long tm_evict_first(struct taskmonitor *tm, unsigned long want,
+static unsigned long tm_evict_first(struct tm_context *tm, unsigned long want,
 				    unsigned long *freed,
 				    struct tm_batch *batch)
 	__must_hold(&tm->lock)
@@ -281,7 +281,7 @@ static unsigned long tm_evict_first(struct taskmonitor *tm, unsigned long want,
  * Lock-free: called for every pass of reclaim, whatever it is after. While
  * sampling is stopped those who may have exited are worth a look.
  */
-static unsigned long tm_count(struct taskmonitor *tm)
+static unsigned long tm_count(struct tm_context *tm)
 {
 	unsigned long count = READ_ONCE(tm->givable);
 
@@ -298,7 +298,7 @@ static unsigned long tm_count(struct taskmonitor *tm)
  * reclaim, and enough of those end in the OOM killer. It cannot deadlock, for
  * nobody enters direct reclaim with one of them held.
  */
-static unsigned long tm_give(struct taskmonitor *tm, unsigned long want,
+static unsigned long tm_give(struct tm_context *tm, unsigned long want,
 			     unsigned long *freed)
 {
 	unsigned long evicted = 0, n;
@@ -320,7 +320,7 @@ static unsigned long tm_give(struct taskmonitor *tm, unsigned long want,
 	return evicted;
 }
 
-static unsigned long tm_scan(struct taskmonitor *tm, struct shrink_control *sc)
+static unsigned long tm_scan(struct tm_context *tm, struct shrink_control *sc)
 {
 	unsigned long freed;
 
@@ -337,7 +337,7 @@ static unsigned long tm_scan(struct taskmonitor *tm, struct shrink_control *sc)
 static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
 			 void *pages)
 {
-	struct taskmonitor *tm = container_of(block, struct taskmonitor, oom);
+	struct tm_context *tm = container_of(block, struct tm_context, oom);
 	unsigned long left = TM_OOM_SIZE / sizeof(struct task_sample);
 	unsigned long evicted, freed, given = 0;
 
@@ -360,15 +360,15 @@ static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
 
 struct tm_shrinker {
 	struct shrinker shrinker;
-	struct taskmonitor *tm;
+	struct tm_context *tm;
 };
 
-static struct taskmonitor *tm_of(struct shrinker *shrinker)
+static struct tm_context *tm_of(struct shrinker *shrinker)
 {
 	return container_of(shrinker, struct tm_shrinker, shrinker)->tm;
 }
 
-static struct shrinker *tm_shrinker_alloc(struct taskmonitor *tm)
+static struct shrinker *tm_shrinker_alloc(struct tm_context *tm)
 {
 	struct tm_shrinker *own = kzalloc(sizeof(*own), GFP_KERNEL);
 
@@ -391,12 +391,12 @@ static void tm_shrinker_free(struct shrinker *shrinker)
 
 #else
 
-static struct taskmonitor *tm_of(struct shrinker *shrinker)
+static struct tm_context *tm_of(struct shrinker *shrinker)
 {
 	return shrinker->private_data;
 }
 
-static struct shrinker *tm_shrinker_alloc(struct taskmonitor *tm)
+static struct shrinker *tm_shrinker_alloc(struct tm_context *tm)
 {
 	struct shrinker *shrinker = shrinker_alloc(0, "taskmonitor");
 
@@ -437,7 +437,7 @@ static unsigned long tm_scan_objects(struct shrinker *shrinker,
  * Context: may sleep.
  * Return: 0, or -ENOMEM.
  */
-int tm_shrinker_init(struct taskmonitor *tm)
+int tm_shrinker_init(struct tm_context *tm)
 {
 	int err;
 
@@ -469,7 +469,7 @@ err_free:
  *
  * Context: may sleep, with no lock held that a scan takes.
  */
-void tm_shrinker_exit(struct taskmonitor *tm)
+void tm_shrinker_exit(struct tm_context *tm)
 {
 	unregister_oom_notifier(&tm->oom);
 	tm_shrinker_free(tm->shrinker);

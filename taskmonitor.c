@@ -25,7 +25,7 @@
 /* How late the timer may fire, to go with another: the default of every task. */
 #define TM_TIMER_SLACK_NS	(50 * NSEC_PER_USEC)
 
-static struct taskmonitor taskmonitor = {
+static struct tm_context taskmonitor = {
 	.period_ms = 1000,
 	/* The parameters are set before init runs, and after exit has begun. */
 	.thread_lock = __MUTEX_INITIALIZER(taskmonitor.thread_lock),
@@ -79,7 +79,7 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 }
 
 /* Publish @monitor, whose reference becomes the list's. */
-static void tm_monitor_link(struct taskmonitor *tm,
+static void tm_monitor_link(struct tm_context *tm,
 			    struct task_monitor *monitor)
 	__must_hold(&tm->lock)
 {
@@ -99,7 +99,7 @@ static void tm_monitor_link(struct taskmonitor *tm,
  * Retract @monitor. Its samples go to @samples, to be freed without a lock: a
  * reader that stopped at one of them sees that the monitor was removed.
  */
-static void tm_monitor_unlink(struct taskmonitor *tm,
+static void tm_monitor_unlink(struct tm_context *tm,
 			      struct task_monitor *monitor,
 			      struct list_head *samples)
 	__must_hold(&tm->lock)
@@ -129,7 +129,7 @@ static void tm_monitor_unlink(struct taskmonitor *tm,
  *
  * Context: @tm->lock held; does not enter reclaim.
  */
-void tm_monitor_reap(struct taskmonitor *tm, struct task_monitor *monitor)
+void tm_monitor_reap(struct tm_context *tm, struct task_monitor *monitor)
 	__must_hold(&tm->lock)
 {
 	LIST_HEAD(none);
@@ -150,7 +150,7 @@ void tm_monitor_reap(struct taskmonitor *tm, struct task_monitor *monitor)
  * Return: the next monitor in the order of adding, or NULL. No reference is
  * taken.
  */
-struct task_monitor *tm_monitor_next(struct taskmonitor *tm,
+struct task_monitor *tm_monitor_next(struct tm_context *tm,
 				     struct task_monitor *monitor)
 	__must_hold(&tm->lock)
 {
@@ -172,7 +172,7 @@ struct task_monitor *tm_monitor_next(struct taskmonitor *tm,
 	return NULL;
 }
 
-static bool tm_is_monitored(struct taskmonitor *tm, struct pid *pid)
+static bool tm_is_monitored(struct tm_context *tm, struct pid *pid)
 	__must_hold(&tm->lock)
 {
 	struct task_monitor *monitor;
@@ -188,7 +188,7 @@ static bool tm_is_monitored(struct taskmonitor *tm, struct pid *pid)
 /* Rounds */
 
 /* The time of a round that begins now; rises where the clock stands still. */
-static u64 tm_round_begin(struct taskmonitor *tm)
+static u64 tm_round_begin(struct tm_context *tm)
 	__must_hold(&tm->round_lock)
 {
 	lockdep_assert_held(&tm->round_lock);
@@ -208,7 +208,7 @@ static u64 tm_round_begin(struct taskmonitor *tm)
  *
  * Returns where to go on, with a reference, or NULL at the end of the list.
  */
-static struct task_monitor *tm_round_slice(struct taskmonitor *tm,
+static struct task_monitor *tm_round_slice(struct tm_context *tm,
 					   struct task_monitor *from, u64 time,
 					   struct tm_batch *batch)
 {
@@ -247,7 +247,7 @@ static struct task_monitor *tm_round_slice(struct taskmonitor *tm,
 }
 
 /* Sample every monitored process once. */
-static void tm_round(struct taskmonitor *tm)
+static void tm_round(struct tm_context *tm)
 {
 	struct task_monitor *from = NULL;
 	struct tm_batch batch __uninitialized;
@@ -292,7 +292,7 @@ static ktime_t tm_next_deadline(ktime_t last, unsigned int period_ms,
  * that a round takes does not add up. A new period counts from @last on. Ends
  * early when the thread is to stop. Returns the deadline.
  */
-static ktime_t tm_wait(struct taskmonitor *tm, ktime_t last)
+static ktime_t tm_wait(struct tm_context *tm, ktime_t last)
 {
 	unsigned int period = READ_ONCE(tm->period_ms), changed;
 	ktime_t next;
@@ -330,7 +330,7 @@ static ktime_t tm_wait(struct taskmonitor *tm, ktime_t last)
  */
 static int tm_monitor_fn(void *data)
 {
-	struct taskmonitor *tm = data;
+	struct tm_context *tm = data;
 	ktime_t deadline = ktime_get();
 
 	while (!kthread_should_stop()) {
@@ -340,7 +340,7 @@ static int tm_monitor_fn(void *data)
 	return 0;
 }
 
-static void tm_set_sampling(struct taskmonitor *tm, bool sampling)
+static void tm_set_sampling(struct tm_context *tm, bool sampling)
 {
 	mutex_lock(&tm->round_lock);
 	WRITE_ONCE(tm->sampling, sampling);
@@ -355,7 +355,7 @@ static void tm_set_sampling(struct taskmonitor *tm, bool sampling)
  * Return: 1, 0 if it was sampling already, or what kthread_create() says:
  * -ENOMEM, -EAGAIN, or -EINTR when the caller is being killed.
  */
-int tm_start(struct taskmonitor *tm)
+int tm_start(struct tm_context *tm)
 {
 	struct task_struct *thread;
 	int ret = 0;
@@ -389,7 +389,7 @@ out:
  * Context: may sleep.
  * Return: whether it was sampling.
  */
-bool tm_stop(struct taskmonitor *tm)
+bool tm_stop(struct tm_context *tm)
 {
 	bool running;
 
@@ -470,7 +470,7 @@ static struct task_monitor *tm_monitor_find_task(pid_t nr)
 }
 
 /* Link @monitor, with its first sample, from @batch, when someone samples. */
-static int tm_monitor_admit(struct taskmonitor *tm,
+static int tm_monitor_admit(struct tm_context *tm,
 			    struct task_monitor *monitor,
 			    struct tm_batch *batch)
 	__must_hold(&tm->round_lock)
@@ -505,7 +505,7 @@ static int tm_monitor_admit(struct taskmonitor *tm,
  * Return: 0, -ESRCH if there is no such process, -EEXIST if it is monitored
  * already, or -ENOMEM.
  */
-int tm_monitor_add(struct taskmonitor *tm, pid_t nr)
+int tm_monitor_add(struct tm_context *tm, pid_t nr)
 {
 	struct task_monitor *monitor;
 	struct tm_batch batch __uninitialized;
@@ -539,7 +539,7 @@ int tm_monitor_add(struct taskmonitor *tm, pid_t nr)
  * A monitor that is shown as @nr in the PID namespace @ns, or NULL. The index
  * knows the numbers of the initial one, in which a monitor is mostly removed.
  */
-static struct task_monitor *tm_monitor_find(struct taskmonitor *tm, pid_t nr,
+static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
 					    struct pid_namespace *ns)
 	__must_hold(&tm->lock)
 {
@@ -567,7 +567,7 @@ static struct task_monitor *tm_monitor_find(struct taskmonitor *tm, pid_t nr,
  * Context: may sleep; no lock of ours held.
  * Return: 0, or -ENOENT if nothing is monitored under that number.
  */
-int tm_monitor_remove(struct taskmonitor *tm, pid_t nr)
+int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 {
 	struct pid_namespace *ns = task_active_pid_ns(current);
 	struct task_monitor *monitor;
@@ -586,7 +586,7 @@ int tm_monitor_remove(struct taskmonitor *tm, pid_t nr)
 	return err;
 }
 
-static void tm_monitor_remove_all(struct taskmonitor *tm)
+static void tm_monitor_remove_all(struct tm_context *tm)
 {
 	struct task_monitor *monitor, *next;
 	LIST_HEAD(samples);
@@ -601,7 +601,7 @@ static void tm_monitor_remove_all(struct taskmonitor *tm)
 
 /* The module */
 
-static void tm_setup(struct taskmonitor *tm)
+static void tm_setup(struct tm_context *tm)
 {
 	mutex_init(&tm->round_lock);
 	mutex_init(&tm->lock);
@@ -614,7 +614,7 @@ static void tm_setup(struct taskmonitor *tm)
 
 static int __init tm_init(void)
 {
-	struct taskmonitor *tm = &taskmonitor;
+	struct tm_context *tm = &taskmonitor;
 	int err;
 
 	tm_setup(tm);
@@ -654,7 +654,7 @@ err_cache:
 
 static void __exit tm_exit(void)
 {
-	struct taskmonitor *tm = &taskmonitor;
+	struct tm_context *tm = &taskmonitor;
 
 	tm_files_exit(tm);
 	tm_stop(tm);

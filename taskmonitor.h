@@ -109,29 +109,29 @@ struct tm_cputime {
 
 /**
  * struct task_monitor - one monitored process and its history
- * @node: in &taskmonitor.tasks; protected by &taskmonitor.lock
+ * @node: in &tm_context.tasks; protected by &tm_context.lock
  * @ref: one reference is the list's; the others belong to the reader and to
  *	the round that stopped at this monitor without a lock
  * @id: rises in the order of adding, never used again; constant
  * @pid: who is monitored: an identity, which a number is not; constant, owned
  * @type: PIDTYPE_TGID: the whole process; PIDTYPE_PID: one thread; constant
  * @prev: the CPU time of the newest sample, below which none may fall:
- *	@utime and @stime; protected by &taskmonitor.round_lock
+ *	@utime and @stime; protected by &tm_context.round_lock
  * @lock: protects the history: @samples, @nr_samples, @removed
  * @samples: list of &task_sample, oldest first
  * @nr_samples: their number
  * @removed: no longer in the list of monitors, and its history is gone
- * @exited: the process is gone, nothing will be added; &taskmonitor.lock
- * @indexed: in &taskmonitor.index, by its number; &taskmonitor.lock
- * @givable: how many samples the shrinker may take; &taskmonitor.lock
+ * @exited: the process is gone, nothing will be added; &tm_context.lock
+ * @indexed: in &tm_context.index, by its number; &tm_context.lock
+ * @givable: how many samples the shrinker may take; &tm_context.lock
  * @oldest: time of the oldest sample while @givable is not 0: its place in the
- *	eviction order; &taskmonitor.lock
- * @order: in &taskmonitor.order, if it leads those with the same @oldest;
- *	&taskmonitor.lock
- * @peers: the others, if it leads them; &taskmonitor.lock
- * @peer: in its leader's @peers, if it does not; &taskmonitor.lock
- * @lone: in &taskmonitor.lone while there is nothing to give and the process
- *	is not known to have exited; &taskmonitor.lock
+ *	eviction order; &tm_context.lock
+ * @order: in &tm_context.order, if it leads those with the same @oldest;
+ *	&tm_context.lock
+ * @peers: the others, if it leads them; &tm_context.lock
+ * @peer: in its leader's @peers, if it does not; &tm_context.lock
+ * @lone: in &tm_context.lone while there is nothing to give and the process
+ *	is not known to have exited; &tm_context.lock
  */
 struct task_monitor {
 	struct list_head node;
@@ -171,7 +171,7 @@ struct task_monitor {
  * @tick_ns: how long the last round took
  * @tick_ns_max: how long the longest took
  *
- * Protected by &taskmonitor.lock.
+ * Protected by &tm_context.lock.
  */
 struct tm_stats {
 	u64 monitors;
@@ -191,7 +191,7 @@ struct tm_stats {
 #define TM_INDEX_BITS	10
 
 /**
- * struct taskmonitor - everything the module knows
+ * struct tm_context - everything the module knows
  * @period_ms: sampling period; written by its parameter at any time
  * @max_samples: cap of one history, 0 for none; likewise
  * @thread_lock: protects @thread
@@ -214,7 +214,7 @@ struct tm_stats {
  * @shrinker: likewise
  * @oom: likewise
  */
-struct taskmonitor {
+struct tm_context {
 	unsigned int period_ms;
 	unsigned long max_samples;
 
@@ -242,14 +242,14 @@ struct taskmonitor {
 
 /* taskmonitor.c: who is monitored, and when */
 
-int tm_monitor_add(struct taskmonitor *tm, pid_t nr);
-int tm_monitor_remove(struct taskmonitor *tm, pid_t nr);
-struct task_monitor *tm_monitor_next(struct taskmonitor *tm,
+int tm_monitor_add(struct tm_context *tm, pid_t nr);
+int tm_monitor_remove(struct tm_context *tm, pid_t nr);
+struct task_monitor *tm_monitor_next(struct tm_context *tm,
 				     struct task_monitor *monitor);
-void tm_monitor_reap(struct taskmonitor *tm, struct task_monitor *monitor);
+void tm_monitor_reap(struct tm_context *tm, struct task_monitor *monitor);
 void tm_monitor_put(struct task_monitor *monitor);
-int tm_start(struct taskmonitor *tm);
-bool tm_stop(struct taskmonitor *tm);
+int tm_start(struct tm_context *tm);
+bool tm_stop(struct tm_context *tm);
 
 static inline void tm_monitor_get(struct task_monitor *monitor)
 {
@@ -258,31 +258,31 @@ static inline void tm_monitor_get(struct task_monitor *monitor)
 
 /* sample_cache.c: what a sample is, and where it lives */
 
-int tm_cache_init(struct taskmonitor *tm, unsigned int reserve);
-void tm_cache_exit(struct taskmonitor *tm);
-bool tm_sample_put(struct task_sample *sample, struct taskmonitor *tm);
-void tm_batch_fill(struct taskmonitor *tm, struct tm_batch *batch,
+int tm_cache_init(struct tm_context *tm, unsigned int reserve);
+void tm_cache_exit(struct tm_context *tm);
+bool tm_sample_put(struct task_sample *sample, struct tm_context *tm);
+void tm_batch_fill(struct tm_context *tm, struct tm_batch *batch,
 		   unsigned int nr, gfp_t gfp);
-void tm_batch_free(struct taskmonitor *tm, struct tm_batch *batch);
-struct task_sample *tm_save_sample(struct taskmonitor *tm,
+void tm_batch_free(struct tm_context *tm, struct tm_batch *batch);
+struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct task_monitor *monitor, u64 time,
 				   struct tm_batch *batch);
-bool tm_history_drop(struct taskmonitor *tm, struct task_monitor *monitor,
+bool tm_history_drop(struct tm_context *tm, struct task_monitor *monitor,
 		     u64 *counter, struct tm_batch *batch);
-void tm_history_free(struct taskmonitor *tm, struct list_head *samples);
+void tm_history_free(struct tm_context *tm, struct list_head *samples);
 
 /* shrinker.c: giving back */
 
-int tm_shrinker_init(struct taskmonitor *tm);
-void tm_shrinker_exit(struct taskmonitor *tm);
+int tm_shrinker_init(struct tm_context *tm);
+void tm_shrinker_exit(struct tm_context *tm);
 void tm_shrinker_may_lock(struct mutex *lock);
-void tm_order_update(struct taskmonitor *tm, struct task_monitor *monitor);
+void tm_order_update(struct tm_context *tm, struct task_monitor *monitor);
 
 /*
  * Note that one sample was added to a history that has some to give already:
  * its oldest, and with it its place in the eviction order, are what they were.
  */
-static inline void tm_order_grow(struct taskmonitor *tm,
+static inline void tm_order_grow(struct tm_context *tm,
 				 struct task_monitor *monitor)
 {
 	monitor->givable++;
@@ -291,7 +291,7 @@ static inline void tm_order_grow(struct taskmonitor *tm,
 
 /* debugfs_seq.c: showing and telling */
 
-int tm_files_init(struct taskmonitor *tm);
-void tm_files_exit(struct taskmonitor *tm);
+int tm_files_init(struct tm_context *tm);
+void tm_files_exit(struct tm_context *tm);
 
 #endif /* _TASKMONITOR_H */

@@ -20,11 +20,11 @@
  * @exhausted: from now on the slab has nothing, only the reserve
  */
 struct tm_test {
-	struct taskmonitor tm;
+	struct tm_context tm;
 	bool exhausted;
 };
 
-static inline struct taskmonitor *tm_test_tm(struct kunit *test)
+static inline struct tm_context *tm_test_tm(struct kunit *test)
 {
 	return &((struct tm_test *)test->priv)->tm;
 }
@@ -48,7 +48,7 @@ static inline int tm_test_init(struct kunit *test)
 {
 	struct tm_test *fixture = kunit_kzalloc(test, sizeof(*fixture),
 						GFP_KERNEL);
-	struct taskmonitor *tm;
+	struct tm_context *tm;
 
 	KUNIT_ASSERT_NOT_NULL(test, fixture);
 	test->priv = fixture;
@@ -69,13 +69,13 @@ static inline int tm_test_init(struct kunit *test)
 	return 0;
 }
 
-static inline void tm_test_lock(struct taskmonitor *tm)
+static inline void tm_test_lock(struct tm_context *tm)
 {
 	mutex_lock(&tm->round_lock);
 	mutex_lock(&tm->lock);
 }
 
-static inline void tm_test_unlock(struct taskmonitor *tm)
+static inline void tm_test_unlock(struct tm_context *tm)
 {
 	mutex_unlock(&tm->lock);
 	mutex_unlock(&tm->round_lock);
@@ -85,7 +85,7 @@ static inline void tm_test_unlock(struct taskmonitor *tm)
 static inline struct task_monitor *tm_test_monitor(struct kunit *test)
 {
 	struct task_monitor *monitor = kzalloc(sizeof(*monitor), GFP_KERNEL);
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 
 	KUNIT_ASSERT_NOT_NULL(test, monitor);
 	kref_init(&monitor->ref);
@@ -107,7 +107,7 @@ static inline struct task_sample *tm_test_sample(struct kunit *test,
 						 struct task_monitor *monitor,
 						 u64 time)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_sample *sample;
 	struct tm_batch batch = { };
 
@@ -124,7 +124,7 @@ static inline struct task_sample *tm_test_sample(struct kunit *test,
 static inline bool tm_test_drop(struct kunit *test,
 				struct task_monitor *monitor)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct tm_batch batch = { };
 	bool freed;
 
@@ -143,7 +143,7 @@ static inline bool tm_test_drop(struct kunit *test,
 static inline void tm_test_remove(struct kunit *test,
 				  struct task_monitor *monitor)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 
 	while (monitor->nr_samples)
 		tm_test_drop(test, monitor);
@@ -156,7 +156,7 @@ static inline void tm_test_remove(struct kunit *test,
 /* Every object has to be back by now: the cache says so if one is not. */
 static inline void tm_test_exit(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor, *next;
 
 	list_for_each_entry_safe(monitor, next, &tm->tasks, node)

@@ -6,7 +6,7 @@
 /* T4Q2: the reserve is all there when the slab has nothing, and no more. */
 static void tm_test_reserve(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_sample *samples[TM_TEST_RESERVE];
 	struct tm_batch none = { };
 	int i;
@@ -26,7 +26,7 @@ static void tm_test_reserve(struct kunit *test)
 /* T5Q3: two references when a sample is saved: the history's and ours. */
 static void tm_test_references(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct task_sample *sample;
 	struct tm_batch none = { };
@@ -48,7 +48,7 @@ static void tm_test_references(struct kunit *test)
 /* A batch is what is filled first; the reserve is not touched. */
 static void tm_test_batch(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct task_sample *sample;
 	struct tm_batch batch = { };
@@ -78,7 +78,7 @@ static void tm_test_batch(struct kunit *test)
 /* What is freed fills up the reserve first. */
 static void tm_test_refill(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct tm_batch batch = { };
 
@@ -93,7 +93,7 @@ static void tm_test_refill(struct kunit *test)
 /* More than one batch is freed in several. */
 static void tm_test_free(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	LIST_HEAD(samples);
 	u64 time;
@@ -114,7 +114,7 @@ static void tm_test_free(struct kunit *test)
 /* With neither slab nor reserve the oldest of the same history is reused. */
 static void tm_test_recycle(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	u64 time;
 
@@ -133,7 +133,7 @@ static void tm_test_recycle(struct kunit *test)
 /* A sample that a reader holds cannot be reused: the next one is. */
 static void tm_test_recycle_held(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct task_sample *held;
 	u64 time;
@@ -153,7 +153,7 @@ static void tm_test_recycle_held(struct kunit *test)
 /* With nothing to reuse either the sample is dropped, and that is counted. */
 static void tm_test_dropped(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *rich = tm_test_monitor(test);
 	struct task_monitor *poor = tm_test_monitor(test);
 	u64 time;
@@ -169,7 +169,7 @@ static void tm_test_dropped(struct kunit *test)
 
 static void tm_test_cap(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	u64 time;
 

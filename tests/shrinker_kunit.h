@@ -26,7 +26,7 @@ static u64 tm_test_oldest(struct task_monitor *monitor)
 /* Nothing to give: neither an empty list nor a living process's newest. */
 static void tm_test_nothing(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor;
 
 	tm->sampling = true;
@@ -42,7 +42,7 @@ static void tm_test_nothing(struct kunit *test)
 /* With nobody sampling, those who may have exited are looked at in turn. */
 static void tm_test_unnoticed(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *dead[3], *alive;
 	int i;
 
@@ -73,7 +73,7 @@ static void tm_test_unnoticed(struct kunit *test)
 /* Oldest first by time, whoever has it and whoever was added first. */
 static void tm_test_order(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *a = tm_test_monitor(test);
 	struct task_monitor *b = tm_test_monitor(test);
 	struct task_monitor *c = tm_test_monitor(test);
@@ -115,7 +115,7 @@ static void tm_test_order(struct kunit *test)
 /* An exited process's history goes whole, and its entry after it. */
 static void tm_test_exited(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	u64 time;
 
@@ -139,7 +139,7 @@ static void tm_test_exited(struct kunit *test)
 /* Whoever leads those of one time can go, and so can anyone else. */
 static void tm_test_peers(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *m[4];
 	u64 time;
 	int i;
@@ -169,7 +169,7 @@ static void tm_test_peers(struct kunit *test)
 static void tm_test_oom(struct kunit *test)
 {
 	const unsigned long per_page = PAGE_SIZE / sizeof(struct task_sample);
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	unsigned long pages = 5;
 	u64 time;
@@ -186,7 +186,7 @@ static void tm_test_oom(struct kunit *test)
 /* A sample that somebody holds is evicted, but has not been freed. */
 static void tm_test_held(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct task_sample *held = tm_test_sample(test, monitor, 1);
 	unsigned long scanned;
@@ -218,7 +218,7 @@ static int tm_test_scanner_fn(void *data)
 static void tm_test_waits(struct kunit *test)
 {
 	struct tm_test_scanner scanner = { .test = test };
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct task_struct *thread;
 	u64 time;

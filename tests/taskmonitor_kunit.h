@@ -32,7 +32,7 @@ static void tm_test_deadline(struct kunit *test)
 
 static void tm_test_round_time(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 
 	mutex_lock(&tm->round_lock);
 	tm->round_time = U64_MAX - 1;
@@ -45,7 +45,7 @@ static void tm_test_round_time(struct kunit *test)
 /* Who was removed meanwhile still says where to go on. */
 static void tm_test_next(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *m[4];
 	int i;
 
@@ -73,7 +73,7 @@ static void tm_test_next(struct kunit *test)
 /* A round goes on where it was when the next monitor is removed under it. */
 static void tm_test_slices(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *from, *m[TM_BATCH_MAX + 3];
 	struct tm_batch batch = { };
 	int i;
@@ -96,7 +96,7 @@ static void tm_test_slices(struct kunit *test)
 /* One PID once; the first sample with it, unless sampling is stopped. */
 static void tm_test_add_remove(struct kunit *test)
 {
-	struct taskmonitor *tm = tm_test_tm(test);
+	struct tm_context *tm = tm_test_tm(test);
 	pid_t nr = task_tgid_vnr(current);
 
 	KUNIT_EXPECT_EQ(test, tm_monitor_add(tm, nr), 0);

@@ -149,14 +149,14 @@ static bool tm_cursor_next_monitor(struct tm_cursor *cursor)
 	struct pid_namespace *ns = task_active_pid_ns(current);
 	struct task_monitor *monitor = cursor->monitor;
 
-	mutex_lock(&cursor->tm->lock);
+	mutex_lock(&cursor->tm->list_lock);
 	do {
 		monitor = tm_monitor_next(cursor->tm, monitor);
 		cursor->nr = monitor ? pid_nr_ns(monitor->pid, ns) : 0;
 	} while (monitor && !cursor->nr);
 	if (monitor)
 		tm_monitor_get(monitor);
-	mutex_unlock(&cursor->tm->lock);
+	mutex_unlock(&cursor->tm->list_lock);
 
 	tm_cursor_set_monitor(cursor, monitor);
 	return monitor;
@@ -171,12 +171,12 @@ static struct task_sample *tm_cursor_next_history(struct tm_cursor *cursor)
 	struct task_sample *sample;
 
 	while (tm_cursor_next_monitor(cursor)) {
-		mutex_lock(&cursor->monitor->lock);
+		mutex_lock(&cursor->monitor->history_lock);
 		sample = list_first_entry_or_null(&cursor->monitor->samples,
 						  struct task_sample, node);
 		if (sample)
 			return sample;
-		mutex_unlock(&cursor->monitor->lock);
+		mutex_unlock(&cursor->monitor->history_lock);
 	}
 	return NULL;
 }
@@ -190,14 +190,14 @@ static struct task_sample *tm_cursor_resume(struct tm_cursor *cursor)
 	if (!monitor)
 		return NULL;
 
-	mutex_lock(&monitor->lock);
+	mutex_lock(&monitor->history_lock);
 	if (!monitor->removed && !list_empty(&cursor->sample->node))
 		sample = cursor->sample;
 	else
 		sample = list_first_entry_or_null(&monitor->samples,
 						  struct task_sample, node);
 	if (!sample) {
-		mutex_unlock(&monitor->lock);
+		mutex_unlock(&monitor->history_lock);
 		sample = tm_cursor_next_history(cursor);
 	}
 	tm_cursor_set_sample(cursor, NULL);
@@ -226,7 +226,7 @@ static void *tm_seq_next(struct seq_file *seq, void *v, loff_t *pos)
 	++*pos;
 	if (!list_is_last(&sample->node, &monitor->samples))
 		return list_next_entry(sample, node);
-	mutex_unlock(&monitor->lock);
+	mutex_unlock(&monitor->history_lock);
 	return tm_cursor_next_history(cursor);
 }
 
@@ -239,7 +239,7 @@ static void tm_seq_stop(struct seq_file *seq, void *v)
 		return;
 	kref_get(&sample->ref);
 	tm_cursor_set_sample(cursor, sample);
-	mutex_unlock(&cursor->monitor->lock);
+	mutex_unlock(&cursor->monitor->history_lock);
 }
 
 static int tm_seq_show(struct seq_file *seq, void *v)
@@ -373,9 +373,9 @@ static int tm_stats_show(struct seq_file *seq, void *v)
 	struct tm_context *tm = seq->private;
 	struct tm_stats stats;
 
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	stats = tm->stats;
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 
 	seq_printf(seq, "monitors %llu\n", stats.monitors);
 	seq_printf(seq, "samples %llu\n", stats.samples);
@@ -462,12 +462,12 @@ static ssize_t taskmonitor_show(struct kobject *kobj,
 	u64 time;
 
 	/* Every turn writes a row or ends it: a page bounds how deep this goes. */
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	for (time = tm_round_up_to(tm, U64_MAX); time;
 	     time = tm_round_up_to(tm, time - 1))
 		if (!tm_show_round(tm, time, page, &len))
 			break;
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 	return len;
 }
 

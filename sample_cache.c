@@ -331,11 +331,11 @@ static void tm_get_sample(struct task_monitor *monitor,
 /* Link @sample as the newest; its reference becomes the history's. */
 static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
 			   struct task_sample *sample)
-	__must_hold(&tm->lock)
-	__must_hold(&monitor->lock)
+	__must_hold(&tm->list_lock)
+	__must_hold(&monitor->history_lock)
 {
-	lockdep_assert_held(&tm->lock);
-	lockdep_assert_held(&monitor->lock);
+	lockdep_assert_held(&tm->list_lock);
+	lockdep_assert_held(&monitor->history_lock);
 
 	list_add_tail(&sample->node, &monitor->samples);
 	monitor->nr_samples++;
@@ -352,18 +352,18 @@ static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
  *
  * The caller calls tm_order_update() when it is done.
  *
- * Context: @tm->lock and @monitor->lock held; does not sleep.
+ * Context: @tm->list_lock and @monitor->history_lock held; does not sleep.
  * Return: whether the object went to @batch; a reader may still hold it.
  */
 bool tm_history_drop(struct tm_context *tm, struct task_monitor *monitor,
 		     u64 *counter, struct tm_batch *batch)
-	__must_hold(&tm->lock)
-	__must_hold(&monitor->lock)
+	__must_hold(&tm->list_lock)
+	__must_hold(&monitor->history_lock)
 {
 	struct task_sample *sample;
 
-	lockdep_assert_held(&tm->lock);
-	lockdep_assert_held(&monitor->lock);
+	lockdep_assert_held(&tm->list_lock);
+	lockdep_assert_held(&monitor->history_lock);
 
 	sample = list_first_entry(&monitor->samples, struct task_sample, node);
 	list_del_init(&sample->node);
@@ -434,7 +434,7 @@ static struct task_sample *tm_sample_for(struct tm_context *tm,
  *
  * Notes in @monitor->exited when the process is gone.
  *
- * Context: round_lock and @tm->lock held. Never waits for memory.
+ * Context: round_lock and @tm->list_lock held. Never waits for memory.
  * Return: the sample with a reference of the caller's own, besides the
  * history's, so that it can be used without a lock; or NULL: the process is
  * gone, or there was no memory, not even to reuse.
@@ -443,16 +443,16 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct task_monitor *monitor, u64 time,
 				   struct tm_batch *batch)
 	__must_hold(&tm->round_lock)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	unsigned long had = monitor->nr_samples;
 	struct task_sample *sample = NULL;
 	struct task_struct *task;
 
 	lockdep_assert_held(&tm->round_lock);
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
-	mutex_lock(&monitor->lock);
+	mutex_lock(&monitor->history_lock);
 	rcu_read_lock();
 	task = pid_task(monitor->pid, monitor->type);
 	if (!task)
@@ -470,7 +470,7 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 		tm_order_grow(tm, monitor);
 	else
 		tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->lock);
+	mutex_unlock(&monitor->history_lock);
 	return sample;
 }
 

@@ -113,16 +113,16 @@ static void tm_order_leave(struct tm_context *tm, struct task_monitor *monitor)
  * order: that is the cost of a sample that is evicted, at most the logarithm of
  * the number of monitors, and never a walk over them.
  *
- * Context: @tm->lock and @monitor->lock held; does not sleep.
+ * Context: @tm->list_lock and @monitor->history_lock held; does not sleep.
  */
 void tm_order_update(struct tm_context *tm, struct task_monitor *monitor)
-	__must_hold(&tm->lock)
-	__must_hold(&monitor->lock)
+	__must_hold(&tm->list_lock)
+	__must_hold(&monitor->history_lock)
 {
 	unsigned long had = monitor->givable, givable = tm_givable(monitor);
 
-	lockdep_assert_held(&tm->lock);
-	lockdep_assert_held(&monitor->lock);
+	lockdep_assert_held(&tm->list_lock);
+	lockdep_assert_held(&monitor->history_lock);
 
 	WRITE_ONCE(tm->givable, tm->givable + givable - had);
 	monitor->givable = givable;
@@ -188,21 +188,21 @@ static void tm_check_exit(struct task_monitor *monitor)
  * Whoever has exited enters the eviction order.
  */
 static void tm_notice_exits(struct tm_context *tm, unsigned long want)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	struct task_monitor *monitor;
 	LIST_HEAD(looked_at);
 
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
 	while (want-- && !list_empty(&tm->lone)) {
 		monitor = list_first_entry(&tm->lone, struct task_monitor,
 					   lone);
 		list_move_tail(&monitor->lone, &looked_at);
-		mutex_lock(&monitor->lock);
+		mutex_lock(&monitor->history_lock);
 		tm_check_exit(monitor);
 		tm_order_update(tm, monitor);
-		mutex_unlock(&monitor->lock);
+		mutex_unlock(&monitor->history_lock);
 		tm_monitor_reap(tm, monitor);
 	}
 	list_splice_tail(&looked_at, &tm->lone);
@@ -217,13 +217,13 @@ static unsigned long tm_evict(struct tm_context *tm,
 			      struct task_monitor *monitor, u64 limit,
 			      unsigned long want, unsigned long *freed,
 			      struct tm_batch *batch)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	unsigned long evicted = 0;
 
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
-	mutex_lock(&monitor->lock);
+	mutex_lock(&monitor->history_lock);
 	do {
 		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed,
 					  batch);
@@ -233,7 +233,7 @@ static unsigned long tm_evict(struct tm_context *tm,
 	} while (evicted < want && tm_givable(monitor) &&
 		 tm_oldest_time(monitor) <= limit);
 	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->lock);
+	mutex_unlock(&monitor->history_lock);
 	if (!monitor->nr_samples)
 		tm_monitor_reap(tm, monitor);
 	return evicted;
@@ -247,7 +247,7 @@ static unsigned long tm_evict(struct tm_context *tm,
 static unsigned long tm_evict_first(struct tm_context *tm, unsigned long want,
 				    unsigned long *freed,
 				    struct tm_batch *batch)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	struct task_monitor *monitor, *leader, *next;
 	unsigned long evicted = 0;
@@ -264,10 +264,10 @@ static unsigned long tm_evict_first(struct tm_context *tm, unsigned long want,
 		if (!tm_order_follows(monitor, next))
 			return evicted + tm_evict(tm, monitor, leader->oldest,
 						  want - evicted, freed, batch);
-		mutex_lock(&monitor->lock);
+		mutex_lock(&monitor->history_lock);
 		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed,
 					  batch);
-		mutex_unlock(&monitor->lock);
+		mutex_unlock(&monitor->history_lock);
 		tm_order_move(tm, monitor, next);
 		evicted++;
 	}
@@ -306,7 +306,7 @@ static unsigned long tm_give(struct tm_context *tm, unsigned long want,
 
 	batch.nr = 0;
 	*freed = 0;
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	if (!READ_ONCE(tm->sampling))
 		tm_notice_exits(tm, want);
 	while (evicted < want) {
@@ -315,7 +315,7 @@ static unsigned long tm_give(struct tm_context *tm, unsigned long want,
 			break;
 		evicted += n;
 	}
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 	tm_batch_free(tm, &batch);
 	return evicted;
 }

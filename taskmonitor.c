@@ -43,7 +43,7 @@ static void tm_monitor_release(struct kref *ref)
 						    ref);
 
 	put_pid(monitor->pid);
-	mutex_destroy(&monitor->lock);
+	mutex_destroy(&monitor->history_lock);
 	kfree(monitor);
 }
 
@@ -71,8 +71,8 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 	INIT_LIST_HEAD(&monitor->node);
 	INIT_LIST_HEAD(&monitor->samples);
 	INIT_LIST_HEAD(&monitor->lone);
-	mutex_init(&monitor->lock);
-	tm_shrinker_may_lock(&monitor->lock);
+	mutex_init(&monitor->history_lock);
+	tm_shrinker_may_lock(&monitor->history_lock);
 	monitor->pid = pid;
 	monitor->type = type;
 	return monitor;
@@ -81,18 +81,18 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 /* Publish @monitor, whose reference becomes the list's. */
 static void tm_monitor_link(struct tm_context *tm,
 			    struct task_monitor *monitor)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
 	monitor->id = tm->next_id++;
 	list_add_tail(&monitor->node, &tm->tasks);
 	hash_add(tm->index, &monitor->indexed, pid_nr(monitor->pid));
 	tm->stats.monitors++;
 
-	mutex_lock(&monitor->lock);
+	mutex_lock(&monitor->history_lock);
 	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->lock);
+	mutex_unlock(&monitor->history_lock);
 }
 
 /*
@@ -102,18 +102,18 @@ static void tm_monitor_link(struct tm_context *tm,
 static void tm_monitor_unlink(struct tm_context *tm,
 			      struct task_monitor *monitor,
 			      struct list_head *samples)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
-	mutex_lock(&monitor->lock);
+	mutex_lock(&monitor->history_lock);
 	tm->stats.samples -= monitor->nr_samples;
 	tm->stats.removed += monitor->nr_samples;
 	list_splice_tail_init(&monitor->samples, samples);
 	monitor->nr_samples = 0;
 	monitor->removed = true;
 	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->lock);
+	mutex_unlock(&monitor->history_lock);
 
 	list_del(&monitor->node);
 	hash_del(&monitor->indexed);
@@ -127,14 +127,14 @@ static void tm_monitor_unlink(struct tm_context *tm,
  * @monitor: removed if its process has exited and its history is empty; the
  *	caller does not use it any more
  *
- * Context: @tm->lock held; does not enter reclaim.
+ * Context: @tm->list_lock held; does not enter reclaim.
  */
 void tm_monitor_reap(struct tm_context *tm, struct task_monitor *monitor)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	LIST_HEAD(none);
 
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
 	if (monitor->exited && !monitor->nr_samples)
 		tm_monitor_unlink(tm, monitor, &none);
@@ -146,17 +146,17 @@ void tm_monitor_reap(struct tm_context *tm, struct task_monitor *monitor)
  * @monitor: where to go on from, NULL for the start. It may have been removed
  *	since, as long as the caller has a reference to it.
  *
- * Context: @tm->lock held.
+ * Context: @tm->list_lock held.
  * Return: the next monitor in the order of adding, or NULL. No reference is
  * taken.
  */
 struct task_monitor *tm_monitor_next(struct tm_context *tm,
 				     struct task_monitor *monitor)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	struct task_monitor *next;
 
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
 	if (!monitor)
 		return list_first_entry_or_null(&tm->tasks, struct task_monitor,
@@ -173,11 +173,11 @@ struct task_monitor *tm_monitor_next(struct tm_context *tm,
 }
 
 static bool tm_is_monitored(struct tm_context *tm, struct pid *pid)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	struct task_monitor *monitor;
 
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
 	hash_for_each_possible(tm->index, monitor, indexed, pid_nr(pid))
 		if (monitor->pid == pid)
@@ -217,7 +217,7 @@ static struct task_monitor *tm_round_slice(struct tm_context *tm,
 	struct task_monitor *monitor, *next;
 	unsigned int i, seen, nr = 0;
 
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	tm_batch_fill(tm, batch, min_t(u64, tm->stats.monitors, TM_BATCH_MAX),
 		      GFP_NOWAIT);
 	monitor = from && !from->removed ? from : tm_monitor_next(tm, from);
@@ -236,7 +236,7 @@ static struct task_monitor *tm_round_slice(struct tm_context *tm,
 	}
 	if (monitor)
 		tm_monitor_get(monitor);
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 
 	for (i = 0; i < nr; i++) {
 		pr_debug("pid %d usr %llu sys %llu\n", pids[i], saved[i]->usr,
@@ -264,10 +264,10 @@ static void tm_round(struct tm_context *tm)
 	took = ktime_get_boottime_ns() - start;
 	mutex_unlock(&tm->round_lock);
 
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	tm->stats.tick_ns = took;
 	tm->stats.tick_ns_max = max(tm->stats.tick_ns_max, took);
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 }
 
 /*
@@ -300,9 +300,9 @@ static ktime_t tm_wait(struct tm_context *tm, ktime_t last)
 
 	next = tm_next_deadline(last, period, ktime_get(), &missed);
 	if (missed) {
-		mutex_lock(&tm->lock);
+		mutex_lock(&tm->list_lock);
 		tm->stats.late += missed;
-		mutex_unlock(&tm->lock);
+		mutex_unlock(&tm->list_lock);
 	}
 
 	for (;;) {
@@ -474,12 +474,12 @@ static int tm_monitor_admit(struct tm_context *tm,
 			    struct task_monitor *monitor,
 			    struct tm_batch *batch)
 	__must_hold(&tm->round_lock)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	struct task_sample *sample;
 
 	lockdep_assert_held(&tm->round_lock);
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
 	if (tm_is_monitored(tm, monitor->pid))
 		return -EEXIST;
@@ -524,9 +524,9 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
 	}
 
 	mutex_lock(&tm->round_lock);
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	err = tm_monitor_admit(tm, monitor, &batch);
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 	mutex_unlock(&tm->round_lock);
 
 	tm_batch_free(tm, &batch);
@@ -541,11 +541,11 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
  */
 static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
 					    struct pid_namespace *ns)
-	__must_hold(&tm->lock)
+	__must_hold(&tm->list_lock)
 {
 	struct task_monitor *monitor;
 
-	lockdep_assert_held(&tm->lock);
+	lockdep_assert_held(&tm->list_lock);
 
 	if (ns == &init_pid_ns) {
 		hash_for_each_possible(tm->index, monitor, indexed, nr)
@@ -574,13 +574,13 @@ int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 	LIST_HEAD(samples);
 	int err = -ENOENT;
 
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	/* Several, when the number is in use again while a history is left. */
 	while ((monitor = tm_monitor_find(tm, nr, ns))) {
 		tm_monitor_unlink(tm, monitor, &samples);
 		err = 0;
 	}
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 
 	tm_history_free(tm, &samples);
 	return err;
@@ -591,10 +591,10 @@ static void tm_monitor_remove_all(struct tm_context *tm)
 	struct task_monitor *monitor, *next;
 	LIST_HEAD(samples);
 
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	list_for_each_entry_safe(monitor, next, &tm->tasks, node)
 		tm_monitor_unlink(tm, monitor, &samples);
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 
 	tm_history_free(tm, &samples);
 }
@@ -604,8 +604,8 @@ static void tm_monitor_remove_all(struct tm_context *tm)
 static void tm_setup(struct tm_context *tm)
 {
 	mutex_init(&tm->round_lock);
-	mutex_init(&tm->lock);
-	tm_shrinker_may_lock(&tm->lock);
+	mutex_init(&tm->list_lock);
+	tm_shrinker_may_lock(&tm->list_lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	hash_init(tm->index);
 	tm->order = RB_ROOT;

@@ -4,18 +4,19 @@
  *
  * Locks, outermost first:
  *
- *   thread_lock -> round_lock -> lock -> monitor->lock -> RCU -> task_lock
- *                                                            \-> stats_lock
+ *   thread_lock -> round_lock -> list_lock -> history_lock -> RCU -> task_lock
+ *                                                                \-> stats_lock
  *
- *   thread_lock    who samples: the kthread and its life.
- *   round_lock     when: rounds never overlap, nor does a writer's first sample.
- *   lock           who is monitored: the list of monitors, the eviction order,
- *                  the counters.
- *   monitor->lock  one history. It changes under lock and monitor->lock, so
- *                  holding either is enough to read it.
+ *   thread_lock   who samples: the kthread and its life.
+ *   round_lock    when: rounds never overlap, nor does a writer's first sample.
+ *   list_lock     who is monitored: the list of monitors, the eviction order,
+ *                 the counters.
+ *   history_lock  one history, one lock in each monitor. It changes under
+ *                 list_lock and history_lock, so holding either is enough to
+ *                 read it.
  *
- * The shrinker takes lock and monitor->lock, and waits for them. So nobody who
- * holds one of them allocates with direct reclaim, and nobody holds one for
+ * The shrinker takes list_lock and history_lock, and waits for them. So nobody
+ * who holds one of them allocates with direct reclaim, and nobody holds one for
  * longer than a slice of a round, a scan, or the filling of one read buffer.
  * thread_lock and round_lock are never taken in reclaim.
  */
@@ -48,7 +49,7 @@ struct task_struct;
 /**
  * struct task_sample - what one process used up to one moment
  * @node: in &task_monitor.samples, oldest first; empty once the sample has left
- *	the history. Protected by the monitor's lock.
+ *	the history. Protected by &task_monitor.history_lock.
  * @ref: one reference is the history's, which ends with its place in the list;
  *	the others belong to whoever uses the sample without the lock: the
  *	kthread that prints it, a reader that stopped at it.
@@ -109,7 +110,7 @@ struct tm_cputime {
 
 /**
  * struct task_monitor - one monitored process and its history
- * @node: in &tm_context.tasks; protected by &tm_context.lock
+ * @node: in &tm_context.tasks; protected by &tm_context.list_lock
  * @ref: one reference is the list's; the others belong to the reader and to
  *	the round that stopped at this monitor without a lock
  * @id: rises in the order of adding, never used again; constant
@@ -117,21 +118,21 @@ struct tm_cputime {
  * @type: PIDTYPE_TGID: the whole process; PIDTYPE_PID: one thread; constant
  * @prev: the CPU time of the newest sample, below which none may fall:
  *	@utime and @stime; protected by &tm_context.round_lock
- * @lock: protects the history: @samples, @nr_samples, @removed
+ * @history_lock: protects the history: @samples, @nr_samples, @removed
  * @samples: list of &task_sample, oldest first
  * @nr_samples: their number
  * @removed: no longer in the list of monitors, and its history is gone
- * @exited: the process is gone, nothing will be added; &tm_context.lock
- * @indexed: in &tm_context.index, by its number; &tm_context.lock
- * @givable: how many samples the shrinker may take; &tm_context.lock
+ * @exited: the process is gone, nothing will be added; &tm_context.list_lock
+ * @indexed: in &tm_context.index, by its number; &tm_context.list_lock
+ * @givable: how many samples the shrinker may take; &tm_context.list_lock
  * @oldest: time of the oldest sample while @givable is not 0: its place in the
- *	eviction order; &tm_context.lock
+ *	eviction order; &tm_context.list_lock
  * @order: in &tm_context.order, if it leads those with the same @oldest;
- *	&tm_context.lock
- * @peers: the others, if it leads them; &tm_context.lock
- * @peer: in its leader's @peers, if it does not; &tm_context.lock
+ *	&tm_context.list_lock
+ * @peers: the others, if it leads them; &tm_context.list_lock
+ * @peer: in its leader's @peers, if it does not; &tm_context.list_lock
  * @lone: in &tm_context.lone while there is nothing to give and the process
- *	is not known to have exited; &tm_context.lock
+ *	is not known to have exited; &tm_context.list_lock
  */
 struct task_monitor {
 	struct list_head node;
@@ -141,7 +142,7 @@ struct task_monitor {
 	enum pid_type type;
 	struct tm_cputime prev;
 
-	struct mutex lock;	/* the history */
+	struct mutex history_lock;	/* one history */
 	struct list_head samples;
 	unsigned long nr_samples;
 	bool removed;
@@ -171,7 +172,7 @@ struct task_monitor {
  * @tick_ns: how long the last round took
  * @tick_ns_max: how long the longest took
  *
- * Protected by &tm_context.lock.
+ * Protected by &tm_context.list_lock.
  */
 struct tm_stats {
 	u64 monitors;
@@ -200,7 +201,7 @@ struct tm_stats {
  * @round_time: when the last round began
  * @sampling: someone samples: a process that is added gets its first sample,
  *	and an exit is noticed; the shrinker reads it without the lock
- * @lock: protects all that follows, up to @stats
+ * @list_lock: protects all that follows, up to @stats
  * @tasks: list of &task_monitor, in the order of adding
  * @index: the same, by their number in the initial PID namespace
  * @next_id: id of the next monitor
@@ -225,7 +226,7 @@ struct tm_context {
 	u64 round_time;
 	bool sampling;
 
-	struct mutex lock;	/* who is monitored */
+	struct mutex list_lock;	/* who is monitored */
 	struct list_head tasks;
 	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
 	u64 next_id;

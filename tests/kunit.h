@@ -55,7 +55,7 @@ static inline int tm_test_init(struct kunit *test)
 	tm = &fixture->tm;
 	mutex_init(&tm->thread_lock);
 	mutex_init(&tm->round_lock);
-	mutex_init(&tm->lock);
+	mutex_init(&tm->list_lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	hash_init(tm->index);
 	tm->order = RB_ROOT;
@@ -72,12 +72,12 @@ static inline int tm_test_init(struct kunit *test)
 static inline void tm_test_lock(struct tm_context *tm)
 {
 	mutex_lock(&tm->round_lock);
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 }
 
 static inline void tm_test_unlock(struct tm_context *tm)
 {
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 	mutex_unlock(&tm->round_lock);
 }
 
@@ -89,16 +89,16 @@ static inline struct task_monitor *tm_test_monitor(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, monitor);
 	kref_init(&monitor->ref);
-	mutex_init(&monitor->lock);
+	mutex_init(&monitor->history_lock);
 	INIT_LIST_HEAD(&monitor->samples);
 	INIT_LIST_HEAD(&monitor->lone);
 	monitor->pid = get_pid(task_pid(current));
 	monitor->type = PIDTYPE_TGID;
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	monitor->id = tm->next_id++;
 	list_add_tail(&monitor->node, &tm->tasks);
 	tm->stats.monitors++;
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 	return monitor;
 }
 
@@ -129,10 +129,10 @@ static inline bool tm_test_drop(struct kunit *test,
 	bool freed;
 
 	tm_test_lock(tm);
-	mutex_lock(&monitor->lock);
+	mutex_lock(&monitor->history_lock);
 	freed = tm_history_drop(tm, monitor, &tm->stats.reclaimed, &batch);
 	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->lock);
+	mutex_unlock(&monitor->history_lock);
 	tm_test_unlock(tm);
 	KUNIT_EXPECT_EQ(test, batch.nr, freed ? 1U : 0U);
 	tm_batch_free(tm, &batch);
@@ -147,10 +147,10 @@ static inline void tm_test_remove(struct kunit *test,
 
 	while (monitor->nr_samples)
 		tm_test_drop(test, monitor);
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	monitor->exited = true;
 	tm_monitor_reap(tm, monitor);
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 }
 
 /* Every object has to be back by now: the cache says so if one is not. */

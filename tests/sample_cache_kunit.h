@@ -101,12 +101,12 @@ static void tm_test_free(struct kunit *test)
 	for (time = 1; time <= 2 * TM_BATCH_MAX + 1; time++)
 		tm_test_sample(test, monitor, time);
 	tm_test_lock(tm);
-	mutex_lock(&monitor->lock);
+	mutex_lock(&monitor->history_lock);
 	list_splice_tail_init(&monitor->samples, &samples);
 	tm->stats.samples -= monitor->nr_samples;
 	monitor->nr_samples = 0;
 	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->lock);
+	mutex_unlock(&monitor->history_lock);
 	tm_test_unlock(tm);
 	tm_history_free(tm, &samples);
 }

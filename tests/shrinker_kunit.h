@@ -121,12 +121,12 @@ static void tm_test_exited(struct kunit *test)
 
 	for (time = 1; time <= 5; time++)
 		tm_test_sample(test, monitor, time);
-	mutex_lock(&tm->lock);
-	mutex_lock(&monitor->lock);
+	mutex_lock(&tm->list_lock);
+	mutex_lock(&monitor->history_lock);
 	monitor->exited = true;
 	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->lock);
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&monitor->history_lock);
+	mutex_unlock(&tm->list_lock);
 	KUNIT_EXPECT_EQ(test, tm->givable, 5UL);
 
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 4, NULL), 4UL);
@@ -227,7 +227,7 @@ static void tm_test_waits(struct kunit *test)
 		tm_test_sample(test, monitor, time);
 	init_completion(&scanner.done);
 
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	thread = kthread_run(tm_test_scanner_fn, &scanner, "tm_test_scanner");
 	KUNIT_EXPECT_FALSE(test, IS_ERR(thread));
 	if (!IS_ERR(thread))
@@ -235,7 +235,7 @@ static void tm_test_waits(struct kunit *test)
 				wait_for_completion_timeout(&scanner.done,
 							    HZ / 5),
 				0UL);
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 
 	if (!IS_ERR(thread))
 		wait_for_completion(&scanner.done);

@@ -55,18 +55,18 @@ static void tm_test_next(struct kunit *test)
 	tm_test_remove(test, m[1]);
 	tm_test_remove(test, m[2]);
 
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	KUNIT_EXPECT_PTR_EQ(test, tm_monitor_next(tm, NULL), m[0]);
 	KUNIT_EXPECT_PTR_EQ(test, tm_monitor_next(tm, m[0]), m[3]);
 	KUNIT_EXPECT_TRUE(test, m[1]->removed);
 	KUNIT_EXPECT_PTR_EQ(test, tm_monitor_next(tm, m[1]), m[3]);
 	KUNIT_EXPECT_NULL(test, tm_monitor_next(tm, m[3]));
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 
 	tm_test_remove(test, m[3]);
-	mutex_lock(&tm->lock);
+	mutex_lock(&tm->list_lock);
 	KUNIT_EXPECT_NULL(test, tm_monitor_next(tm, m[1]));
-	mutex_unlock(&tm->lock);
+	mutex_unlock(&tm->list_lock);
 	tm_monitor_put(m[1]);
 }
 

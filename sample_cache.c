@@ -74,7 +74,7 @@ void tm_cache_exit(struct tm_context *tm)
  * tm_batch_fill() - allocate samples together
  * @tm: the task monitor
  * @batch: where they go, besides those that it has
- * @nr: how many it is to have then, up to TM_BATCH_MAX; without memory it stays
+ * @nr: how many it is to have then, up to TM_BULK_MAX; without memory it stays
  *	as it is, for the reserve is left alone
  * @gfp: GFP_KERNEL where the caller may wait for memory, GFP_NOWAIT elsewhere
  *
@@ -114,7 +114,7 @@ void tm_batch_free(struct tm_context *tm, struct tm_batch *batch)
 static void tm_batch_add(struct tm_context *tm, struct tm_batch *batch,
 			 struct task_sample *sample)
 {
-	if (batch->nr == TM_BATCH_MAX)
+	if (batch->nr == TM_BULK_MAX)
 		tm_batch_free(tm, batch);
 	batch->samples[batch->nr++] = sample;
 }

@@ -27,7 +27,7 @@
  * A sweep asks for less than this of a small history not at all: the kernel's
  * default of 128 would spare every history of up to 1000 samples.
  */
-#define TM_SCAN_BATCH 8
+#define TM_SHRINK_BATCH 8
 
 /* A sweep asks for 4 / TM_SEEKS of what is counted, rounded down: for one. */
 #define TM_COUNT_MIN (TM_SEEKS / 4)
@@ -342,7 +342,7 @@ static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
 	unsigned long evicted, freed, given = 0;
 
 	do {
-		evicted = tm_give(tm, min(left, 0UL + TM_BATCH_MAX), &freed);
+		evicted = tm_give(tm, min(left, 0UL + TM_BULK_MAX), &freed);
 		given += freed;
 		left -= evicted;
 	} while (evicted && left);
@@ -448,7 +448,7 @@ int tm_shrinker_init(struct tm_context *tm)
 	tm->shrinker->count_objects = tm_count_objects;
 	tm->shrinker->scan_objects = tm_scan_objects;
 	tm->shrinker->seeks = TM_SEEKS;
-	tm->shrinker->batch = TM_SCAN_BATCH;
+	tm->shrinker->batch = TM_SHRINK_BATCH;
 	err = tm_shrinker_register(tm->shrinker);
 	if (err)
 		goto err_free;

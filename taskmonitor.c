@@ -198,7 +198,7 @@ static u64 tm_round_begin(struct tm_context *tm)
 }
 
 /*
- * Sample up to TM_BATCH_MAX monitors, beginning with @from, whose reference is
+ * Sample up to TM_BULK_MAX monitors, beginning with @from, whose reference is
  * taken over, or with the first. Then print what was saved, when dynamic debug
  * asks for it. By then no lock is held: a sample may have left its history, and
  * is valid all the same, for just before it is printed there are two references
@@ -212,18 +212,18 @@ static struct task_monitor *tm_round_slice(struct tm_context *tm,
 					   struct task_monitor *from, u64 time,
 					   struct tm_batch *batch)
 {
-	struct task_sample *saved[TM_BATCH_MAX] __uninitialized;
-	pid_t pids[TM_BATCH_MAX] __uninitialized;
+	struct task_sample *saved[TM_BULK_MAX] __uninitialized;
+	pid_t pids[TM_BULK_MAX] __uninitialized;
 	struct task_monitor *monitor, *next;
 	unsigned int i, seen, nr = 0;
 
 	mutex_lock(&tm->list_lock);
-	tm_batch_fill(tm, batch, min_t(u64, tm->stats.monitors, TM_BATCH_MAX),
+	tm_batch_fill(tm, batch, min_t(u64, tm->stats.monitors, TM_BULK_MAX),
 		      GFP_NOWAIT);
 	monitor = from && !from->removed ? from : tm_monitor_next(tm, from);
 	if (from)
 		tm_monitor_put(from);
-	for (seen = 0; monitor && seen < TM_BATCH_MAX; seen++, monitor = next) {
+	for (seen = 0; monitor && seen < TM_BULK_MAX; seen++, monitor = next) {
 		next = tm_monitor_next(tm, monitor);
 		if (monitor->exited)
 			continue;

@@ -80,7 +80,7 @@ struct task_sample {
 };
 
 /* Samples that are taken, or given back, under one lock. */
-#define TM_BATCH_MAX	32
+#define TM_BULK_MAX	32
 
 /**
  * struct tm_batch - samples that are allocated, or freed, together
@@ -92,7 +92,7 @@ struct task_sample {
  */
 struct tm_batch {
 	unsigned int nr;
-	void *samples[TM_BATCH_MAX];
+	void *samples[TM_BULK_MAX];
 };
 
 /**

@@ -65,11 +65,11 @@ static void tm_test_batch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
 	tm_sample_put(sample, tm);
 
-	tm_batch_fill(tm, &batch, TM_BATCH_MAX, GFP_KERNEL);
-	KUNIT_EXPECT_EQ(test, batch.nr, 0U + TM_BATCH_MAX);
+	tm_batch_fill(tm, &batch, TM_BULK_MAX, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, batch.nr, 0U + TM_BULK_MAX);
 	/* It is full already. */
 	tm_batch_fill(tm, &batch, 1, GFP_KERNEL);
-	KUNIT_EXPECT_EQ(test, batch.nr, 0U + TM_BATCH_MAX);
+	KUNIT_EXPECT_EQ(test, batch.nr, 0U + TM_BULK_MAX);
 	tm_batch_free(tm, &batch);
 	KUNIT_EXPECT_EQ(test, batch.nr, 0U);
 	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE);
@@ -98,7 +98,7 @@ static void tm_test_free(struct kunit *test)
 	LIST_HEAD(samples);
 	u64 time;
 
-	for (time = 1; time <= 2 * TM_BATCH_MAX + 1; time++)
+	for (time = 1; time <= 2 * TM_BULK_MAX + 1; time++)
 		tm_test_sample(test, monitor, time);
 	tm_test_lock(tm);
 	mutex_lock(&monitor->history_lock);

@@ -74,7 +74,7 @@ static void tm_test_next(struct kunit *test)
 static void tm_test_slices(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct task_monitor *from, *m[TM_BATCH_MAX + 3];
+	struct task_monitor *from, *m[TM_BULK_MAX + 3];
 	struct tm_batch batch = { };
 	int i;
 
@@ -83,14 +83,14 @@ static void tm_test_slices(struct kunit *test)
 
 	mutex_lock(&tm->round_lock);
 	from = tm_round_slice(tm, NULL, 1, &batch);
-	KUNIT_EXPECT_PTR_EQ(test, from, m[TM_BATCH_MAX]);
-	tm_test_remove(test, m[TM_BATCH_MAX]);
+	KUNIT_EXPECT_PTR_EQ(test, from, m[TM_BULK_MAX]);
+	tm_test_remove(test, m[TM_BULK_MAX]);
 	from = tm_round_slice(tm, from, 1, &batch);
 	tm_batch_free(tm, &batch);
 	mutex_unlock(&tm->round_lock);
 	KUNIT_EXPECT_NULL(test, from);
-	KUNIT_EXPECT_EQ(test, tm->stats.taken, TM_BATCH_MAX + 2ULL);
-	KUNIT_EXPECT_EQ(test, m[TM_BATCH_MAX + 2]->nr_samples, 1UL);
+	KUNIT_EXPECT_EQ(test, tm->stats.taken, TM_BULK_MAX + 2ULL);
+	KUNIT_EXPECT_EQ(test, m[TM_BULK_MAX + 2]->nr_samples, 1UL);
 }
 
 /* One PID once; the first sample with it, unless sampling is stopped. */

@@ -397,7 +397,7 @@ DEFINE_SHOW_ATTRIBUTE(tm_stats);
 /* The attribute in sysfs: the newest samples of all, as many as fit a page */
 
 /* The attribute's callbacks are given no context. */
-static struct tm_context *tm_shown;
+static struct tm_context *tm_sysfs_context;
 
 /* The newest sample of @monitor that was taken up to @time, or NULL. */
 static struct task_sample *tm_sample_up_to(struct task_monitor *monitor,
@@ -415,7 +415,7 @@ static struct task_sample *tm_sample_up_to(struct task_monitor *monitor,
  * The time of the last round up to @time that has samples which this reader may
  * see, or 0.
  */
-static u64 tm_round_up_to(struct tm_context *tm, u64 time)
+static u64 tm_last_round_before(struct tm_context *tm, u64 time)
 {
 	struct task_monitor *monitor;
 	struct task_sample *sample;
@@ -457,14 +457,14 @@ static bool tm_show_round(struct tm_context *tm, u64 time, char *page,
 static ssize_t taskmonitor_show(struct kobject *kobj,
 				struct kobj_attribute *attr, char *page)
 {
-	struct tm_context *tm = tm_shown;
+	struct tm_context *tm = tm_sysfs_context;
 	ssize_t len = 0;
 	u64 time;
 
 	/* Every turn writes a row or ends it: a page bounds how deep this goes. */
 	mutex_lock(&tm->list_lock);
-	for (time = tm_round_up_to(tm, U64_MAX); time;
-	     time = tm_round_up_to(tm, time - 1))
+	for (time = tm_last_round_before(tm, U64_MAX); time;
+	     time = tm_last_round_before(tm, time - 1))
 		if (!tm_show_round(tm, time, page, &len))
 			break;
 	mutex_unlock(&tm->list_lock);
@@ -475,7 +475,7 @@ static ssize_t taskmonitor_store(struct kobject *kobj,
 				 struct kobj_attribute *attr, const char *buf,
 				 size_t size)
 {
-	struct tm_context *tm = tm_shown;
+	struct tm_context *tm = tm_sysfs_context;
 	int ret;
 
 	/* What is behind a NUL does not pass unread. */
@@ -514,7 +514,7 @@ int tm_files_init(struct tm_context *tm)
 {
 	int err;
 
-	tm_shown = tm;
+	tm_sysfs_context = tm;
 	err = sysfs_create_file(kernel_kobj, &tm_attribute.attr);
 	if (err)
 		return err;

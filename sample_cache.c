@@ -402,9 +402,9 @@ void tm_history_free(struct tm_context *tm, struct list_head *samples)
  * empty, its own oldest one. That takes more than one only when readers hold
  * the oldest.
  */
-static struct task_sample *tm_sample_for(struct tm_context *tm,
-					 struct task_monitor *monitor,
-					 struct tm_batch *batch)
+static struct task_sample *
+tm_sample_get_or_recycle(struct tm_context *tm, struct task_monitor *monitor,
+			 struct tm_batch *batch)
 {
 	unsigned long max = READ_ONCE(tm->max_samples);
 	struct task_sample *sample;
@@ -458,7 +458,7 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 	if (!task)
 		monitor->exited = true;
 	else
-		sample = tm_sample_for(tm, monitor, batch);
+		sample = tm_sample_get_or_recycle(tm, monitor, batch);
 	if (sample) {
 		tm_get_sample(monitor, task, sample);
 		sample->time = time;

@@ -298,8 +298,8 @@ static unsigned long tm_count(struct tm_context *tm)
  * reclaim, and enough of those end in the OOM killer. It cannot deadlock, for
  * nobody enters direct reclaim with one of them held.
  */
-static unsigned long tm_give(struct tm_context *tm, unsigned long want,
-			     unsigned long *freed)
+static unsigned long tm_reclaim(struct tm_context *tm, unsigned long want,
+				unsigned long *freed)
 {
 	unsigned long evicted = 0, n;
 	struct tm_batch batch __uninitialized;
@@ -324,7 +324,7 @@ static unsigned long tm_scan(struct tm_context *tm, struct shrink_control *sc)
 {
 	unsigned long freed;
 
-	sc->nr_scanned = tm_give(tm, sc->nr_to_scan, &freed);
+	sc->nr_scanned = tm_reclaim(tm, sc->nr_to_scan, &freed);
 	return sc->nr_scanned ? freed : SHRINK_STOP;
 }
 
@@ -342,7 +342,7 @@ static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
 	unsigned long evicted, freed, given = 0;
 
 	do {
-		evicted = tm_give(tm, min(left, 0UL + TM_BULK_MAX), &freed);
+		evicted = tm_reclaim(tm, min(left, 0UL + TM_BULK_MAX), &freed);
 		given += freed;
 		left -= evicted;
 	} while (evicted && left);
@@ -363,7 +363,7 @@ struct tm_shrinker {
 	struct tm_context *tm;
 };
 
-static struct tm_context *tm_of(struct shrinker *shrinker)
+static struct tm_context *tm_from_shrinker(struct shrinker *shrinker)
 {
 	return container_of(shrinker, struct tm_shrinker, shrinker)->tm;
 }
@@ -391,7 +391,7 @@ static void tm_shrinker_free(struct shrinker *shrinker)
 
 #else
 
-static struct tm_context *tm_of(struct shrinker *shrinker)
+static struct tm_context *tm_from_shrinker(struct shrinker *shrinker)
 {
 	return shrinker->private_data;
 }
@@ -421,13 +421,13 @@ static void tm_shrinker_free(struct shrinker *shrinker)
 static unsigned long tm_count_objects(struct shrinker *shrinker,
 				      struct shrink_control *sc)
 {
-	return tm_count(tm_of(shrinker));
+	return tm_count(tm_from_shrinker(shrinker));
 }
 
 static unsigned long tm_scan_objects(struct shrinker *shrinker,
 				     struct shrink_control *sc)
 {
-	return tm_scan(tm_of(shrinker), sc);
+	return tm_scan(tm_from_shrinker(shrinker), sc);
 }
 
 /**

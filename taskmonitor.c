@@ -601,7 +601,7 @@ static void tm_monitor_remove_all(struct tm_context *tm)
 
 /* The module */
 
-static void tm_setup(struct tm_context *tm)
+static void tm_context_init(struct tm_context *tm)
 {
 	mutex_init(&tm->round_lock);
 	mutex_init(&tm->list_lock);
@@ -617,7 +617,7 @@ static int __init tm_init(void)
 	struct tm_context *tm = &taskmonitor;
 	int err;
 
-	tm_setup(tm);
+	tm_context_init(tm);
 	err = tm_cache_init(tm, reserve);
 	if (err)
 		return err;

@@ -339,7 +339,7 @@ static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
 
 	list_add_tail(&sample->node, &monitor->samples);
 	monitor->nr_samples++;
-	tm->stats.samples++;
+	WRITE_ONCE(tm->stats.samples, tm->stats.samples + 1);
 	tm->stats.taken++;
 }
 
@@ -368,7 +368,7 @@ bool tm_history_drop(struct tm_context *tm, struct task_monitor *monitor,
 	sample = list_first_entry(&monitor->samples, struct task_sample, node);
 	list_del_init(&sample->node);
 	monitor->nr_samples--;
-	tm->stats.samples--;
+	WRITE_ONCE(tm->stats.samples, tm->stats.samples - 1);
 	(*counter)++;
 	if (!kref_put(&sample->ref, tm_sample_release))
 		return false;
@@ -466,9 +466,8 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 		kref_get(&sample->ref);
 	}
 	rcu_read_unlock();
-	if (monitor->givable && monitor->nr_samples > had)
-		tm_order_grow(tm, monitor);
-	else
+	/* Where only one was added, the oldest is what it was. */
+	if (!had || monitor->nr_samples <= had)
 		tm_order_update(tm, monitor);
 	mutex_unlock(&monitor->history_lock);
 	return sample;

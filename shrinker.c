@@ -6,9 +6,7 @@
 
 #include <linux/notifier.h>
 #include <linux/oom.h>
-#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -29,32 +27,11 @@
  */
 #define TM_SHRINK_BATCH 8
 
-/* A sweep asks for 4 / TM_SEEKS of what is counted, rounded down: for one. */
-#define TM_COUNT_MIN (TM_SEEKS / 4)
-
 /*
  * What is given before a process is killed. A zone's minimum can rise by two
  * megabytes at once, see boost_watermark() in mm/page_alloc.c.
  */
 #define TM_OOM_SIZE SZ_4M
-
-/*
- * What the shrinker may take: all but a living process's newest sample, and
- * all of an exited one's.
- */
-static unsigned long tm_givable(const struct task_monitor *monitor)
-{
-	if (monitor->exited || !monitor->nr_samples)
-		return monitor->nr_samples;
-	return monitor->nr_samples - 1;
-}
-
-/* Nothing to give, unless its process has exited and nobody has noticed. */
-static bool tm_is_lone(const struct task_monitor *monitor)
-{
-	return monitor->nr_samples <= 1 && !monitor->exited &&
-	       !monitor->removed;
-}
 
 static u64 tm_oldest_time(const struct task_monitor *monitor)
 {
@@ -109,9 +86,9 @@ static void tm_order_leave(struct tm_context *tm, struct task_monitor *monitor)
  * @tm: the task monitor
  * @monitor: whose history it is
  *
- * Keeps the count of what can be given, and @monitor's place in the eviction
- * order: that is the cost of a sample that is evicted, at most the logarithm of
- * the number of monitors, and never a walk over them.
+ * Keeps @monitor's place in the eviction order: that is the cost of a sample that
+ * is evicted, at most the logarithm of the number of monitors, and never a walk
+ * over them.
  *
  * Context: @tm->list_lock and @monitor->history_lock held; does not sleep.
  */
@@ -119,25 +96,15 @@ void tm_order_update(struct tm_context *tm, struct task_monitor *monitor)
 	__must_hold(&tm->list_lock)
 	__must_hold(&monitor->history_lock)
 {
-	unsigned long had = monitor->givable, givable = tm_givable(monitor);
-
 	lockdep_assert_held(&tm->list_lock);
 	lockdep_assert_held(&monitor->history_lock);
 
-	WRITE_ONCE(tm->givable, tm->givable + givable - had);
-	monitor->givable = givable;
-	if (had)
+	if (monitor->ordered)
 		tm_order_leave(tm, monitor);
-	if (givable) {
+	monitor->ordered = monitor->nr_samples;
+	if (monitor->ordered) {
 		monitor->oldest = tm_oldest_time(monitor);
 		tm_order_enter(tm, monitor);
-	}
-	if ((!had || !givable) &&
-	    tm_is_lone(monitor) == list_empty(&monitor->lone)) {
-		if (list_empty(&monitor->lone))
-			list_add(&monitor->lone, &tm->lone);
-		else
-			list_del_init(&monitor->lone);
 	}
 }
 
@@ -147,17 +114,15 @@ static struct task_monitor *tm_order_entry(struct rb_node *node)
 }
 
 /*
- * Move @monitor, a peer at its place, to the next place, which @next leads,
- * with one sample less to give. What tm_order_update() does, at a fifth of it.
+ * Move @monitor, a peer at its place, to the next place, which @next leads. What
+ * tm_order_update() does, at a fifth of it.
  */
-static void tm_order_move(struct tm_context *tm, struct task_monitor *monitor,
+static void tm_order_move(struct task_monitor *monitor,
 			  struct task_monitor *next)
 {
 	hlist_del(&monitor->peer);
 	hlist_add_head(&monitor->peer, &next->peers);
 	monitor->oldest = next->oldest;
-	monitor->givable--;
-	WRITE_ONCE(tm->givable, tm->givable - 1);
 }
 
 /* Whether @monitor, its oldest sample evicted, is at the place of @next. */
@@ -167,45 +132,8 @@ static bool tm_order_follows(const struct task_monitor *monitor,
 	struct task_sample *oldest = list_first_entry(&monitor->samples,
 						      struct task_sample, node);
 
-	return next && monitor->givable > 1 &&
+	return next && monitor->nr_samples > 1 &&
 	       list_next_entry(oldest, node)->time == next->oldest;
-}
-
-/*
- * With the sampler stopped nobody else notices that a process has exited. Seen
- * here, its last sample can go too.
- */
-static void tm_check_exit(struct task_monitor *monitor)
-{
-	rcu_read_lock();
-	if (!pid_task(monitor->pid, monitor->type))
-		monitor->exited = true;
-	rcu_read_unlock();
-}
-
-/*
- * The same for those who had nothing to give, up to @want of them, in turn.
- * Whoever has exited enters the eviction order.
- */
-static void tm_notice_exits(struct tm_context *tm, unsigned long want)
-	__must_hold(&tm->list_lock)
-{
-	struct task_monitor *monitor;
-	LIST_HEAD(looked_at);
-
-	lockdep_assert_held(&tm->list_lock);
-
-	while (want-- && !list_empty(&tm->lone)) {
-		monitor = list_first_entry(&tm->lone, struct task_monitor,
-					   lone);
-		list_move_tail(&monitor->lone, &looked_at);
-		mutex_lock(&monitor->history_lock);
-		tm_check_exit(monitor);
-		tm_order_update(tm, monitor);
-		mutex_unlock(&monitor->history_lock);
-		tm_monitor_reap(tm, monitor);
-	}
-	list_splice_tail(&looked_at, &tm->lone);
 }
 
 /*
@@ -228,9 +156,7 @@ static unsigned long tm_evict(struct tm_context *tm,
 		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed,
 					  batch);
 		evicted++;
-		if (monitor->nr_samples == 1)
-			tm_check_exit(monitor);
-	} while (evicted < want && tm_givable(monitor) &&
+	} while (evicted < want && monitor->nr_samples &&
 		 tm_oldest_time(monitor) <= limit);
 	tm_order_update(tm, monitor);
 	mutex_unlock(&monitor->history_lock);
@@ -268,7 +194,7 @@ static unsigned long tm_evict_first(struct tm_context *tm, unsigned long want,
 		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed,
 					  batch);
 		mutex_unlock(&monitor->history_lock);
-		tm_order_move(tm, monitor, next);
+		tm_order_move(monitor, next);
 		evicted++;
 	}
 	if (evicted == want)
@@ -277,17 +203,10 @@ static unsigned long tm_evict_first(struct tm_context *tm, unsigned long want,
 				  want - evicted, freed, batch);
 }
 
-/*
- * Lock-free: called for every pass of reclaim, whatever it is after. While
- * sampling is stopped those who may have exited are worth a look.
- */
+/* Lockless: called on every reclaim pass of every caller. */
 static unsigned long tm_count(struct tm_context *tm)
 {
-	unsigned long count = READ_ONCE(tm->givable);
-
-	if (count || (!READ_ONCE(tm->sampling) && !list_empty(&tm->lone)))
-		return max(count, TM_COUNT_MIN + 0UL);
-	return SHRINK_EMPTY;
+	return READ_ONCE(tm->stats.samples) ?: SHRINK_EMPTY;
 }
 
 /*
@@ -307,8 +226,6 @@ static unsigned long tm_reclaim(struct tm_context *tm, unsigned long want,
 	batch.nr = 0;
 	*freed = 0;
 	mutex_lock(&tm->list_lock);
-	if (!READ_ONCE(tm->sampling))
-		tm_notice_exits(tm, want);
 	while (evicted < want) {
 		n = tm_evict_first(tm, want - evicted, freed, &batch);
 		if (!n)

@@ -70,7 +70,6 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 	kref_init(&monitor->ref);
 	INIT_LIST_HEAD(&monitor->node);
 	INIT_LIST_HEAD(&monitor->samples);
-	INIT_LIST_HEAD(&monitor->lone);
 	mutex_init(&monitor->history_lock);
 	tm_shrinker_may_lock(&monitor->history_lock);
 	monitor->pid = pid;
@@ -107,7 +106,7 @@ static void tm_monitor_unlink(struct tm_context *tm,
 	lockdep_assert_held(&tm->list_lock);
 
 	mutex_lock(&monitor->history_lock);
-	tm->stats.samples -= monitor->nr_samples;
+	WRITE_ONCE(tm->stats.samples, tm->stats.samples - monitor->nr_samples);
 	tm->stats.removed += monitor->nr_samples;
 	list_splice_tail_init(&monitor->samples, samples);
 	monitor->nr_samples = 0;
@@ -343,7 +342,7 @@ static int tm_monitor_fn(void *data)
 static void tm_set_sampling(struct tm_context *tm, bool sampling)
 {
 	mutex_lock(&tm->round_lock);
-	WRITE_ONCE(tm->sampling, sampling);
+	tm->sampling = sampling;
 	mutex_unlock(&tm->round_lock);
 }
 
@@ -609,7 +608,6 @@ static void tm_context_init(struct tm_context *tm)
 	INIT_LIST_HEAD(&tm->tasks);
 	hash_init(tm->index);
 	tm->order = RB_ROOT;
-	INIT_LIST_HEAD(&tm->lone);
 }
 
 static int __init tm_init(void)

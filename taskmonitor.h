@@ -124,15 +124,13 @@ struct tm_cputime {
  * @removed: no longer in the list of monitors, and its history is gone
  * @exited: the process is gone, nothing will be added; &tm_context.list_lock
  * @indexed: in &tm_context.index, by its number; &tm_context.list_lock
- * @givable: how many samples the shrinker may take; &tm_context.list_lock
- * @oldest: time of the oldest sample while @givable is not 0: its place in the
- *	eviction order; &tm_context.list_lock
+ * @ordered: it has a place in the eviction order; &tm_context.list_lock
+ * @oldest: time of the oldest sample while @ordered: its place in the eviction
+ *	order; &tm_context.list_lock
  * @order: in &tm_context.order, if it leads those with the same @oldest;
  *	&tm_context.list_lock
  * @peers: the others, if it leads them; &tm_context.list_lock
  * @peer: in its leader's @peers, if it does not; &tm_context.list_lock
- * @lone: in &tm_context.lone while there is nothing to give and the process
- *	is not known to have exited; &tm_context.list_lock
  */
 struct task_monitor {
 	struct list_head node;
@@ -149,12 +147,11 @@ struct task_monitor {
 
 	bool exited;
 	struct hlist_node indexed;
-	unsigned long givable;
+	bool ordered;
 	u64 oldest;
 	struct rb_node order;
 	struct hlist_head peers;
 	struct hlist_node peer;
-	struct list_head lone;
 };
 
 /**
@@ -172,7 +169,7 @@ struct task_monitor {
  * @tick_ns: how long the last round took
  * @tick_ns_max: how long the longest took
  *
- * Protected by &tm_context.list_lock.
+ * Protected by &tm_context.list_lock; the shrinker reads @samples without it.
  */
 struct tm_stats {
 	u64 monitors;
@@ -199,16 +196,13 @@ struct tm_stats {
  * @thread: the kthread, NULL while sampling is stopped
  * @round_lock: held for a round; protects @round_time and @sampling
  * @round_time: when the last round began
- * @sampling: someone samples: a process that is added gets its first sample,
- *	and an exit is noticed; the shrinker reads it without the lock
+ * @sampling: someone samples: a process that is added gets its first sample
  * @list_lock: protects all that follows, up to @stats
  * @tasks: list of &task_monitor, in the order of adding
  * @index: the same, by their number in the initial PID namespace
  * @next_id: id of the next monitor
- * @order: the monitors that have something to give, oldest sample first; those
- *	whose oldest samples are of the same time have one place together
- * @givable: how many samples the shrinker could free; read without the lock
- * @lone: the monitors that have nothing to give as long as their process lives
+ * @order: the monitors that have samples, oldest sample first; those whose
+ *	oldest samples are of the same time have one place together
  * @stats: the counters
  * @slab: cache of &task_sample; constant while anything else works
  * @pool: the reserve on top of @slab; likewise
@@ -231,8 +225,6 @@ struct tm_context {
 	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
 	u64 next_id;
 	struct rb_root order;
-	unsigned long givable;
-	struct list_head lone;
 	struct tm_stats stats;
 
 	struct kmem_cache *slab;
@@ -278,17 +270,6 @@ int tm_shrinker_init(struct tm_context *tm);
 void tm_shrinker_exit(struct tm_context *tm);
 void tm_shrinker_may_lock(struct mutex *lock);
 void tm_order_update(struct tm_context *tm, struct task_monitor *monitor);
-
-/*
- * Note that one sample was added to a history that has some to give already:
- * its oldest, and with it its place in the eviction order, are what they were.
- */
-static inline void tm_order_grow(struct tm_context *tm,
-				 struct task_monitor *monitor)
-{
-	monitor->givable++;
-	WRITE_ONCE(tm->givable, tm->givable + 1);
-}
 
 /* debugfs_seq.c: showing and telling */
 

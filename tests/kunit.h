@@ -59,7 +59,6 @@ static inline int tm_test_init(struct kunit *test)
 	INIT_LIST_HEAD(&tm->tasks);
 	hash_init(tm->index);
 	tm->order = RB_ROOT;
-	INIT_LIST_HEAD(&tm->lone);
 	tm->slab = kmem_cache_create("tm_test_sample",
 				     sizeof(struct task_sample), 0, 0, NULL);
 	KUNIT_ASSERT_NOT_NULL(test, tm->slab);
@@ -91,7 +90,6 @@ static inline struct task_monitor *tm_test_monitor(struct kunit *test)
 	kref_init(&monitor->ref);
 	mutex_init(&monitor->history_lock);
 	INIT_LIST_HEAD(&monitor->samples);
-	INIT_LIST_HEAD(&monitor->lone);
 	monitor->pid = get_pid(task_pid(current));
 	monitor->type = PIDTYPE_TGID;
 	mutex_lock(&tm->list_lock);
@@ -163,7 +161,7 @@ static inline void tm_test_exit(struct kunit *test)
 		tm_test_remove(test, monitor);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 0ULL);
 	KUNIT_EXPECT_EQ(test, tm->stats.samples, 0ULL);
-	KUNIT_EXPECT_EQ(test, tm->givable, 0UL);
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->order));
 	mempool_destroy(tm->pool);
 	kmem_cache_destroy(tm->slab);
 }

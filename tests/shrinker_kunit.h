@@ -23,51 +23,40 @@ static u64 tm_test_oldest(struct task_monitor *monitor)
 				node)->time;
 }
 
-/* Nothing to give: neither an empty list nor a living process's newest. */
+/* Nothing to evict: no monitor, or none that has a sample. */
 static void tm_test_nothing(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor;
 
-	tm->sampling = true;
 	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
 	monitor = tm_test_monitor(test);
-	tm_test_sample(test, monitor, 1);
 	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
-	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 1UL);
+	tm_test_sample(test, monitor, 1);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 1UL);
 }
 
-/* With nobody sampling, those who may have exited are looked at in turn. */
-static void tm_test_unnoticed(struct kunit *test)
+/* A living process's last sample can go too; its entry stays, and goes on. */
+static void tm_test_last(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct task_monitor *dead[3], *alive;
-	int i;
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct task_sample *sample;
+	u64 usr;
 
-	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
-	alive = tm_test_monitor(test);
-	tm_test_sample(test, alive, 1);
-	for (i = 0; i < ARRAY_SIZE(dead); i++) {
-		dead[i] = tm_test_monitor(test);
-		tm_test_sample(test, dead[i], 1);
-	}
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 0UL + TM_COUNT_MIN);
-	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
-	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 4ULL);
-
-	/* This thread leads no session: a type of PID that has no task. */
-	rcu_read_lock();
-	KUNIT_EXPECT_NULL(test, pid_task(task_pid(current), PIDTYPE_SID));
-	rcu_read_unlock();
-	for (i = 0; i < ARRAY_SIZE(dead); i++)
-		dead[i]->type = PIDTYPE_SID;
-	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 2, NULL), 2UL);
+	sample = tm_test_sample(test, monitor, 1);
+	usr = sample->usr;
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), 1UL);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 0UL);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 1ULL);
-	KUNIT_EXPECT_EQ(test, alive->nr_samples, 1UL);
-	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+
+	sample = tm_test_sample(test, monitor, 2);
+	KUNIT_ASSERT_NOT_NULL(test, sample);
+	KUNIT_EXPECT_GE(test, sample->usr, usr);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 1UL);
 }
 
 /* Oldest first by time, whoever has it and whoever was added first. */
@@ -88,7 +77,7 @@ static void tm_test_order(struct kunit *test)
 		if (time >= 12)
 			tm_test_sample(test, c, time);
 	}
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 24UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 27UL);
 
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 3, &scanned), 3UL);
 	KUNIT_EXPECT_EQ(test, scanned, 3UL);
@@ -100,19 +89,17 @@ static void tm_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(a), 12ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(b), 12ULL);
 	KUNIT_EXPECT_EQ(test, c->nr_samples, 3UL);
-	KUNIT_EXPECT_EQ(test, tm->givable, 6UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 9UL);
 
-	/* More than there is: all but the newest of each. */
-	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, &scanned), 6UL);
-	KUNIT_EXPECT_EQ(test, scanned, 6UL);
-	KUNIT_EXPECT_EQ(test, tm_test_oldest(a), 14ULL);
-	KUNIT_EXPECT_EQ(test, tm_test_oldest(b), 14ULL);
-	KUNIT_EXPECT_EQ(test, tm_test_oldest(c), 14ULL);
-	KUNIT_EXPECT_EQ(test, tm->givable, 0UL);
-	KUNIT_EXPECT_EQ(test, tm->stats.reclaimed, 24ULL);
+	/* More than there is. */
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, &scanned), 9UL);
+	KUNIT_EXPECT_EQ(test, scanned, 9UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm->stats.reclaimed, 27ULL);
+	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 3ULL);
 }
 
-/* An exited process's history goes whole, and its entry after it. */
+/* An exited process's entry goes with its last sample. */
 static void tm_test_exited(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
@@ -122,12 +109,8 @@ static void tm_test_exited(struct kunit *test)
 	for (time = 1; time <= 5; time++)
 		tm_test_sample(test, monitor, time);
 	mutex_lock(&tm->list_lock);
-	mutex_lock(&monitor->history_lock);
 	monitor->exited = true;
-	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->history_lock);
 	mutex_unlock(&tm->list_lock);
-	KUNIT_EXPECT_EQ(test, tm->givable, 5UL);
 
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 4, NULL), 4UL);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 1ULL);
@@ -152,7 +135,7 @@ static void tm_test_peers(struct kunit *test)
 
 	/* The first comer leads. */
 	tm_test_remove(test, m[0]);
-	KUNIT_EXPECT_EQ(test, tm->givable, 12UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm), 15UL);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 2, NULL), 2UL);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 1, NULL), 1UL);
 	for (i = 1; i < ARRAY_SIZE(m); i++)
@@ -161,7 +144,7 @@ static void tm_test_peers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 4, NULL), 4UL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(m[1]), 4ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(m[3]), 4ULL);
-	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, NULL), 2UL);
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, NULL), 4UL);
 	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->order));
 }
 
@@ -174,11 +157,11 @@ static void tm_test_oom(struct kunit *test)
 	unsigned long pages = 5;
 	u64 time;
 
-	for (time = 1; time <= 2 * per_page + 1; time++)
+	for (time = 1; time <= 2 * per_page; time++)
 		tm_test_sample(test, monitor, time);
 	tm_oom_notify(&tm->oom, 0, &pages);
 	KUNIT_EXPECT_EQ(test, pages, 7UL);
-	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 1UL);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 0UL);
 	tm_oom_notify(&tm->oom, 0, &pages);
 	KUNIT_EXPECT_EQ(test, pages, 7UL);
 }
@@ -244,7 +227,7 @@ static void tm_test_waits(struct kunit *test)
 
 static struct kunit_case tm_shrinker_cases[] = {
 	KUNIT_CASE(tm_test_nothing),
-	KUNIT_CASE(tm_test_unnoticed),
+	KUNIT_CASE(tm_test_last),
 	KUNIT_CASE(tm_test_order),
 	KUNIT_CASE(tm_test_exited),
 	KUNIT_CASE(tm_test_peers),

@@ -180,7 +180,7 @@ t2q3() {
 	drop_caches
 	cmp_int "$(stat_of samples)" -lt "$before" 'samples after reclaim'
 	is $((before - $(stat_of samples))) "$(stat_of reclaimed)" 'reclaimed'
-	is "$(rows | field pid | sort -u | wc -l)" 20 'PIDs that keep a sample'
+	is "$(stat_of monitors)" 20 'PIDs that are monitored'
 	period 1
 	start
 	taken=$(stat_of taken)

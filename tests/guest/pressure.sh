@@ -121,31 +121,22 @@ dropped_samples() {
 	is "$(wc -l <"$after")" "$(($1 - given))" 'rows left'
 	is "$(stat_of samples)" "$(wc -l <"$after")" 'samples of all rows'
 	balanced
-	newest "$before" >/tmp/newest
-	newest "$after" | cmp - /tmp/newest || fail 'a newest sample is gone'
 	oldest_first
 	while read -r p; do
 		remove "$p"
 	done </tmp/crowd
 }
 
-# newest FILE: the last row of each PID.
-newest() {
-	awk '{ row[$2] = $0; if (!seen[$2]++) pid[++n] = $2 }
-	END { for (i = 1; i <= n; i++) print row[pid[i]] }' "$1"
-}
-
-# What was evicted is older than, or of the same round as, all that is left and
-# was not its PID's newest, whosever it is.
+# What was evicted is older than, or of the same round as, all that is left.
 oldest_first() {
 	awk '
-	which == "after" { left[$2 " " $20]; newest[$2] = $20; next }
+	which == "after" { left[$2 " " $20]; next }
 	!($2 " " $20 in left) {
 		if ($20 > evicted)
 			evicted = $20
 		next
 	}
-	$20 != newest[$2] && (!kept || $20 < kept) { kept = $20 }
+	!kept || $20 < kept { kept = $20 }
 	END {
 		if (kept && evicted > kept)
 			print "evicted " evicted ", kept " kept
@@ -162,24 +153,6 @@ drops() {
 	cmp_int "$given" -ge 1000 'samples reclaimed of 10000'
 }
 t 'trap 3 drop_caches with the sampler stopped ends, and takes the oldest' drops
-
-# Nothing but the newest sample of every living process is left, and stays.
-nothing_to_give() {
-	while read -r _ p rest; do
-		gone "$p" || echo "pid $p $rest"
-	done </tmp/newest >/tmp/living
-	i=0
-	until rows | cmp -s - /tmp/living; do
-		i=$((i + 1))
-		[ "$i" -le 100 ] ||
-			fail "after $i drop_caches there is: $(rows | field pid | uniq -c | tr '\n' ' ')"
-		drop_caches
-	done
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		drop_caches
-	done
-	rows | cmp -s - /tmp/living || fail 'a newest sample is gone'
-}
 
 # Histories that begin and end at different times.
 all_ages() {
@@ -200,7 +173,11 @@ all_ages() {
 	stop
 	sleeper
 	add "$pid"
-	for i in 1 2 3 4 5 6; do
+	i=0
+	until [ "$(stat_of samples)" -lt 8 ]; do
+		i=$((i + 1))
+		[ "$i" -le 100 ] ||
+			fail "after $i drop_caches there are $(stat_of samples) samples"
 		rows >"$before"
 		given=$(stat_of reclaimed)
 		drop_caches
@@ -209,11 +186,21 @@ all_ages() {
 			'rows left'
 		oldest_first
 	done
-	newest "$before" >/tmp/newest
-	nothing_to_give
 	cmp_int "$(stat_of reclaimed)" -gt "$(volume 3000)" 'samples reclaimed'
 }
-t 'trap 4 the oldest samples of all processes go first, whosever they are' all_ages
+t 'trap 4 the oldest samples of all processes go first, down to the last few' all_ages
+
+one_sample() {
+	sleeper
+	add "$pid"
+	stop
+	is "$(stat_of samples)" 1 'samples'
+	traced_drop
+	scanned=$(scans)
+	cmp_int "${scanned% *}" -le 8 'times that drop_caches scanned for one sample'
+	balanced
+}
+t 'trap 3 one sample may go or stay, and no scan spins' one_sample period_ms=3600000
 
 one_list_each() {
 	crowd 3
@@ -228,18 +215,16 @@ one_list_each() {
 }
 t 'trap 4 each of three histories shrinks' one_list_each
 
-# drop_until N: has the caches dropped until so many processes are monitored,
-# which are those that have rows.
+# drop_until N: has the caches dropped until so many processes are monitored.
 drop_until() {
 	i=0
-	while [ "$(stat_of monitors)" -ne "$1" ]; do
+	until [ "$(stat_of monitors)" -le "$1" ]; do
 		i=$((i + 1))
 		[ "$i" -le 100 ] ||
 			fail "still $(stat_of monitors) entries, samples: $(rows | field pid | uniq -c | tr '\n' ' ')"
 		drop_caches
-		is "$(stat_of monitors)" "$(rows | field pid | uniq | wc -l)" \
-			'processes monitored, of all that have rows'
 	done
+	is "$(stat_of monitors)" "$1" 'processes monitored'
 }
 
 # kill_nth NUMBER...: and waits until they are gone.
@@ -250,7 +235,16 @@ kill_nth() {
 	done
 }
 
-exited_whole() {
+# one_round: which notices who has ended.
+one_round() {
+	taken=$(stat_of taken)
+	period 3600000
+	start
+	wait_for 20 stat_is taken -gt "$taken" || fail 'no round'
+	stop
+}
+
+ended_whole() {
 	crowd 4
 	period 1
 	wait_for 20 stat_is samples -gt 400
@@ -258,46 +252,53 @@ exited_whole() {
 	wait_for 20 stat_is samples -gt 800
 	stop
 	kill_nth 2
-	# Younger samples of the others, so that there is more to give.
+	one_round
+	# Younger samples of the others, so that there is more to evict.
 	produce "$(($(stat_of samples) + 400))"
+	is "$(stat_of monitors)" 4 'processes monitored, with the ended ones'
 	drop_until 2
 	is "$(rows | field pid | uniq | tr '\n' ' ')" "$(nth 3) $(nth 4) " \
 		'the PIDs that have rows'
 	balanced
 }
-t 'an exited process gives its history whole, and its entry last' exited_whole
+t 'an ended process is forgotten with its last sample' ended_whole
 
-last_of_all() {
-	crowd 4
-	produce 1000
-	kill_nth 1 3
-	drop_until 2
-	is "$(rows | field pid | uniq | tr '\n' ' ')" "$(nth 2) $(nth 4) " \
-		'the PIDs that have rows'
-	kill_nth 2 4
-	drop_until 0
-	balanced
-}
-t 'exits are noticed while the sampler is stopped, and nothing is left of them' last_of_all
-
-only_sample() {
+# Nobody notices the end; what it has goes all the same, and the next round
+# removes the entry.
+ended_while_stopped() {
 	crowd 4
 	produce 1000
 	sleeper
-	victim=$pid
-	add "$victim"
-	taken=$(stat_of taken)
-	period 3600000
-	start
-	wait_for 20 stat_is taken -eq "$((taken + 5))" || fail 'no round'
-	stop
-	is "$(nr_rows "$victim")" 1 'rows of the process'
-	kill -9 "$victim"
-	wait_for 20 gone "$victim"
-	drop_until 4
+	add "$pid"
+	kill_nth 1 2 3 4
+	i=0
+	until [ "$(stat_of samples)" -lt 8 ]; do
+		i=$((i + 1))
+		[ "$i" -le 100 ] || fail "$(stat_of samples) samples stay"
+		drop_caches
+	done
+	is "$(stat_of monitors)" 5 'processes monitored before a round'
+	one_round
+	drop_until 1
+	is "$(stat_of monitors)" 1 'processes monitored after a round'
+	is "$(nr_rows "$pid")" "$(stat_of samples)" 'rows of the living process'
 	balanced
 }
-t 'an exit is noticed while the sampler is stopped, where there is one sample' only_sample
+t 'an end while sampling is stopped is noticed by the next round' ended_while_stopped
+
+# The entry of an ended process that has no sample goes with the next round.
+ended_empty() {
+	stop
+	crowd 2
+	sleeper
+	add "$pid"
+	kill_nth 1 2
+	is "$(stat_of monitors)" 3 'processes monitored'
+	one_round
+	is "$(stat_of monitors)" 1 'processes monitored after a round'
+	is "$(stat_of samples)" 1 'samples'
+}
+t 'an ended process without a sample is forgotten by the next round' ended_empty
 
 hog_memory() {
 	tmtool hog "$hog_kib"

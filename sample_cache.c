@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a sample is and where it lives: the slab cache and the reserve on top of
- * it, how a sample is filled, and the history that it is linked to.
+ * it, how a sample is filled, the history that it is linked to, and the order in
+ * which samples are evicted.
  */
 
 #include <linux/build_bug.h>
@@ -109,14 +110,6 @@ void tm_batch_free(struct tm_context *tm, struct tm_batch *batch)
 	if (batch->nr)
 		kmem_cache_free_bulk(tm->slab, batch->nr, batch->samples);
 	batch->nr = 0;
-}
-
-static void tm_batch_add(struct tm_context *tm, struct tm_batch *batch,
-			 struct task_sample *sample)
-{
-	if (batch->nr == TM_BULK_MAX)
-		tm_batch_free(tm, batch);
-	batch->samples[batch->nr++] = sample;
 }
 
 /*
@@ -328,6 +321,91 @@ static void tm_get_sample(struct task_monitor *monitor,
 	tm_get_memory(task, sample);
 }
 
+/*
+ * The eviction order: every monitor that has samples, by the time of its oldest.
+ *
+ * All samples of a round have the same time, so monitors share places: a bucket
+ * is all monitors whose oldest samples are of one time. One of them stands for it
+ * in the tree, the others are its peers. Joining and leaving a bucket as a peer
+ * does not touch the tree.
+ */
+
+static struct task_sample *tm_oldest_sample(const struct task_monitor *monitor)
+{
+	return list_first_entry(&monitor->samples, struct task_sample, node);
+}
+
+static int tm_bucket_cmp(struct rb_node *a, const struct rb_node *b)
+{
+	u64 x = rb_entry(a, struct task_monitor, evict_node)->oldest_time;
+	u64 y = rb_entry(b, struct task_monitor, evict_node)->oldest_time;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Enter the bucket of the oldest sample; the first to enter stands for it. */
+static void tm_bucket_join(struct tm_context *tm, struct task_monitor *monitor)
+	__must_hold(&tm->list_lock)
+{
+	struct rb_node *node;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	monitor->oldest_time = tm_oldest_sample(monitor)->time;
+	node = rb_find_add(&monitor->evict_node, &tm->evict_tree,
+			   tm_bucket_cmp);
+	if (node)
+		hlist_add_head(&monitor->bucket_peer,
+			       &rb_entry(node, struct task_monitor,
+					 evict_node)->bucket_peers);
+}
+
+/* Leave it. Who stands for a bucket is replaced by a peer, the successor. */
+static void tm_bucket_leave(struct tm_context *tm,
+			    struct task_monitor *monitor)
+	__must_hold(&tm->list_lock)
+{
+	struct task_monitor *successor;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	if (!hlist_unhashed(&monitor->bucket_peer)) {
+		hlist_del_init(&monitor->bucket_peer);
+		return;
+	}
+	if (hlist_empty(&monitor->bucket_peers)) {
+		rb_erase(&monitor->evict_node, &tm->evict_tree);
+		return;
+	}
+	successor = hlist_entry(monitor->bucket_peers.first,
+				struct task_monitor, bucket_peer);
+	hlist_del_init(&successor->bucket_peer);
+	hlist_move_list(&monitor->bucket_peers, &successor->bucket_peers);
+	rb_replace_node(&monitor->evict_node, &successor->evict_node,
+			&tm->evict_tree);
+}
+
+/* A monitor that has one of the oldest samples: a peer, which costs less. */
+static struct task_monitor *tm_bucket_first(struct tm_context *tm)
+	__must_hold(&tm->list_lock)
+{
+	struct task_monitor *first;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	first = rb_entry_safe(rb_first(&tm->evict_tree), struct task_monitor,
+			      evict_node);
+	if (!first || hlist_empty(&first->bucket_peers))
+		return first;
+	return hlist_entry(first->bucket_peers.first, struct task_monitor,
+			   bucket_peer);
+}
+
+/*
+ * Histories. These three keep the number of samples and the eviction order; what
+ * they take out of a history is freed later, with no lock held.
+ */
+
 /* Link @sample as the newest; its reference becomes the history's. */
 static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
 			   struct task_sample *sample)
@@ -338,42 +416,96 @@ static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
 	lockdep_assert_held(&monitor->history_lock);
 
 	list_add_tail(&sample->node, &monitor->samples);
-	monitor->nr_samples++;
+	if (!monitor->nr_samples++)
+		tm_bucket_join(tm, monitor);
 	WRITE_ONCE(tm->stats.samples, tm->stats.samples + 1);
 	tm->stats.taken++;
 }
 
-/**
- * tm_history_drop() - drop the oldest sample of a history
- * @tm: the task monitor
- * @monitor: the monitor whose history it is; it is not empty
- * @counter: which of @tm's counters says why
- * @batch: the object goes there; the caller frees or reuses it
- *
- * The caller calls tm_order_update() when it is done.
- *
- * Context: @tm->list_lock and @monitor->history_lock held; does not sleep.
- * Return: whether the object went to @batch; a reader may still hold it.
+/*
+ * Evict the oldest sample of a history that is not empty, and count it in
+ * @counter. If the reference was the last, the object goes to @batch, which has
+ * room for it. Returns whether it does; a reader may still hold it.
  */
-bool tm_history_drop(struct tm_context *tm, struct task_monitor *monitor,
-		     u64 *counter, struct tm_batch *batch)
+static bool tm_history_evict(struct tm_context *tm,
+			     struct task_monitor *monitor, u64 *counter,
+			     struct tm_batch *batch)
 	__must_hold(&tm->list_lock)
 	__must_hold(&monitor->history_lock)
 {
-	struct task_sample *sample;
+	struct task_sample *sample = tm_oldest_sample(monitor);
 
 	lockdep_assert_held(&tm->list_lock);
 	lockdep_assert_held(&monitor->history_lock);
 
-	sample = list_first_entry(&monitor->samples, struct task_sample, node);
+	tm_bucket_leave(tm, monitor);
 	list_del_init(&sample->node);
-	monitor->nr_samples--;
+	if (--monitor->nr_samples)
+		tm_bucket_join(tm, monitor);
 	WRITE_ONCE(tm->stats.samples, tm->stats.samples - 1);
 	(*counter)++;
 	if (!kref_put(&sample->ref, tm_sample_release))
 		return false;
-	tm_batch_add(tm, batch, sample);
+	batch->samples[batch->nr++] = sample;
 	return true;
+}
+
+/**
+ * tm_history_cut() - take a whole history off its monitor
+ * @tm: the task monitor
+ * @monitor: whose history it is; it may be empty
+ * @samples: its samples go to the end of this list, for tm_history_free()
+ *
+ * Context: @tm->list_lock and @monitor->history_lock held; the time that it
+ * takes does not depend on the history.
+ */
+void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
+		    struct list_head *samples)
+	__must_hold(&tm->list_lock)
+	__must_hold(&monitor->history_lock)
+{
+	lockdep_assert_held(&tm->list_lock);
+	lockdep_assert_held(&monitor->history_lock);
+
+	if (!monitor->nr_samples)
+		return;
+	tm_bucket_leave(tm, monitor);
+	WRITE_ONCE(tm->stats.samples, tm->stats.samples - monitor->nr_samples);
+	tm->stats.removed += monitor->nr_samples;
+	monitor->nr_samples = 0;
+	list_splice_tail_init(&monitor->samples, samples);
+}
+
+/**
+ * tm_evict_oldest() - evict the oldest samples of all histories
+ * @tm: the task monitor
+ * @want: how many, up to TM_BULK_MAX
+ * @batch: becomes the objects to which nobody has a reference any more
+ *
+ * An ended process's entry goes with its last sample.
+ *
+ * Context: takes @tm->list_lock and waits for it; may be called in reclaim.
+ * Return: how many were evicted, fewer than @want only if there are no more.
+ */
+unsigned int tm_evict_oldest(struct tm_context *tm, unsigned int want,
+			     struct tm_batch *batch)
+{
+	struct task_monitor *monitor;
+	unsigned int evicted;
+
+	batch->nr = 0;
+	mutex_lock(&tm->list_lock);
+	for (evicted = 0; evicted < want; evicted++) {
+		monitor = tm_bucket_first(tm);
+		if (!monitor)
+			break;
+		mutex_lock(&monitor->history_lock);
+		tm_history_evict(tm, monitor, &tm->stats.reclaimed, batch);
+		mutex_unlock(&monitor->history_lock);
+		tm_monitor_reap(tm, monitor);
+	}
+	mutex_unlock(&tm->list_lock);
+	return evicted;
 }
 
 /**
@@ -391,8 +523,11 @@ void tm_history_free(struct tm_context *tm, struct list_head *samples)
 	list_for_each_entry_safe(sample, next, samples, node) {
 		list_del_init(&sample->node);
 		if (kref_put(&sample->ref, tm_sample_release))
-			tm_batch_add(tm, &batch, sample);
-		cond_resched();
+			batch.samples[batch.nr++] = sample;
+		if (batch.nr == TM_BULK_MAX) {
+			tm_batch_free(tm, &batch);
+			cond_resched();
+		}
 	}
 	tm_batch_free(tm, &batch);
 }
@@ -409,8 +544,11 @@ tm_sample_get_or_recycle(struct tm_context *tm, struct task_monitor *monitor,
 	unsigned long max = READ_ONCE(tm->max_samples);
 	struct task_sample *sample;
 
-	while (max && monitor->nr_samples >= max)
-		tm_history_drop(tm, monitor, &tm->stats.capped, batch);
+	while (max && monitor->nr_samples >= max) {
+		if (batch->nr == TM_BULK_MAX)
+			tm_batch_free(tm, batch);
+		tm_history_evict(tm, monitor, &tm->stats.capped, batch);
+	}
 
 	for (;;) {
 		sample = tm_sample_alloc(tm, batch);
@@ -420,7 +558,7 @@ tm_sample_get_or_recycle(struct tm_context *tm, struct task_monitor *monitor,
 			tm->stats.dropped++;
 			return NULL;
 		}
-		tm_history_drop(tm, monitor, &tm->stats.recycled, batch);
+		tm_history_evict(tm, monitor, &tm->stats.recycled, batch);
 	}
 }
 
@@ -445,7 +583,6 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 	__must_hold(&tm->round_lock)
 	__must_hold(&tm->list_lock)
 {
-	unsigned long had = monitor->nr_samples;
 	struct task_sample *sample = NULL;
 	struct task_struct *task;
 
@@ -466,9 +603,6 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 		kref_get(&sample->ref);
 	}
 	rcu_read_unlock();
-	/* Where only one was added, the oldest is what it was. */
-	if (!had || monitor->nr_samples <= had)
-		tm_order_update(tm, monitor);
 	mutex_unlock(&monitor->history_lock);
 	return sample;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Giving back: the order in which samples are evicted, and the shrinker that
- * evicts them under memory pressure.
+ * Giving back: the shrinker and the OOM notifier, which evict samples under memory
+ * pressure.
  */
 
 #include <linux/notifier.h>
@@ -33,176 +33,6 @@
  */
 #define TM_OOM_SIZE SZ_4M
 
-static u64 tm_oldest_time(const struct task_monitor *monitor)
-{
-	return list_first_entry(&monitor->samples, struct task_sample,
-				node)->time;
-}
-
-static int tm_order_cmp(struct rb_node *a, const struct rb_node *b)
-{
-	const struct task_monitor *x = rb_entry(a, struct task_monitor, order);
-	const struct task_monitor *y = rb_entry(b, struct task_monitor, order);
-
-	return x->oldest < y->oldest ? -1 : x->oldest > y->oldest;
-}
-
-/*
- * Enter the eviction order. A round is one time for all, so histories that are
- * evicted together go from one place to the next together: places are few, the
- * tree of them is low, and whoever comes to a place second leaves it untouched.
- */
-static void tm_order_enter(struct tm_context *tm, struct task_monitor *monitor)
-{
-	struct rb_node *leader = rb_find_add(&monitor->order, &tm->order,
-					     tm_order_cmp);
-
-	if (leader)
-		hlist_add_head(&monitor->peer,
-			       &rb_entry(leader, struct task_monitor,
-					 order)->peers);
-}
-
-/* Leave it. A leader who goes is followed by one of its peers. */
-static void tm_order_leave(struct tm_context *tm, struct task_monitor *monitor)
-{
-	struct task_monitor *heir;
-
-	if (!hlist_unhashed(&monitor->peer)) {
-		hlist_del_init(&monitor->peer);
-	} else if (hlist_empty(&monitor->peers)) {
-		rb_erase(&monitor->order, &tm->order);
-	} else {
-		heir = hlist_entry(monitor->peers.first, struct task_monitor,
-				   peer);
-		hlist_del_init(&heir->peer);
-		hlist_move_list(&monitor->peers, &heir->peers);
-		rb_replace_node(&monitor->order, &heir->order, &tm->order);
-	}
-}
-
-/**
- * tm_order_update() - note that a history has changed
- * @tm: the task monitor
- * @monitor: whose history it is
- *
- * Keeps @monitor's place in the eviction order: that is the cost of a sample that
- * is evicted, at most the logarithm of the number of monitors, and never a walk
- * over them.
- *
- * Context: @tm->list_lock and @monitor->history_lock held; does not sleep.
- */
-void tm_order_update(struct tm_context *tm, struct task_monitor *monitor)
-	__must_hold(&tm->list_lock)
-	__must_hold(&monitor->history_lock)
-{
-	lockdep_assert_held(&tm->list_lock);
-	lockdep_assert_held(&monitor->history_lock);
-
-	if (monitor->ordered)
-		tm_order_leave(tm, monitor);
-	monitor->ordered = monitor->nr_samples;
-	if (monitor->ordered) {
-		monitor->oldest = tm_oldest_time(monitor);
-		tm_order_enter(tm, monitor);
-	}
-}
-
-static struct task_monitor *tm_order_entry(struct rb_node *node)
-{
-	return rb_entry_safe(node, struct task_monitor, order);
-}
-
-/*
- * Move @monitor, a peer at its place, to the next place, which @next leads. What
- * tm_order_update() does, at a fifth of it.
- */
-static void tm_order_move(struct task_monitor *monitor,
-			  struct task_monitor *next)
-{
-	hlist_del(&monitor->peer);
-	hlist_add_head(&monitor->peer, &next->peers);
-	monitor->oldest = next->oldest;
-}
-
-/* Whether @monitor, its oldest sample evicted, is at the place of @next. */
-static bool tm_order_follows(const struct task_monitor *monitor,
-			     const struct task_monitor *next)
-{
-	struct task_sample *oldest = list_first_entry(&monitor->samples,
-						      struct task_sample, node);
-
-	return next && monitor->nr_samples > 1 &&
-	       list_next_entry(oldest, node)->time == next->oldest;
-}
-
-/*
- * Evict up to @want samples of @monitor, as long as they are not younger than
- * @limit, and @monitor with the last. Returns how many; adds to @freed those
- * that went to @batch.
- */
-static unsigned long tm_evict(struct tm_context *tm,
-			      struct task_monitor *monitor, u64 limit,
-			      unsigned long want, unsigned long *freed,
-			      struct tm_batch *batch)
-	__must_hold(&tm->list_lock)
-{
-	unsigned long evicted = 0;
-
-	lockdep_assert_held(&tm->list_lock);
-
-	mutex_lock(&monitor->history_lock);
-	do {
-		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed,
-					  batch);
-		evicted++;
-	} while (evicted < want && monitor->nr_samples &&
-		 tm_oldest_time(monitor) <= limit);
-	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->history_lock);
-	if (!monitor->nr_samples)
-		tm_monitor_reap(tm, monitor);
-	return evicted;
-}
-
-/*
- * Evict up to @want samples at the first place of the eviction order. Returns
- * how many: none when nobody has anything to give, or fewer than there are if
- * the places have changed. Peers go first, for a leader is more to move.
- */
-static unsigned long tm_evict_first(struct tm_context *tm, unsigned long want,
-				    unsigned long *freed,
-				    struct tm_batch *batch)
-	__must_hold(&tm->list_lock)
-{
-	struct task_monitor *monitor, *leader, *next;
-	unsigned long evicted = 0;
-
-	leader = tm_order_entry(rb_first(&tm->order));
-	if (!leader)
-		return 0;
-	next = tm_order_entry(rb_next(&leader->order));
-	while (!hlist_empty(&leader->peers)) {
-		monitor = hlist_entry(leader->peers.first, struct task_monitor,
-				      peer);
-		if (evicted == want)
-			return evicted;
-		if (!tm_order_follows(monitor, next))
-			return evicted + tm_evict(tm, monitor, leader->oldest,
-						  want - evicted, freed, batch);
-		mutex_lock(&monitor->history_lock);
-		*freed += tm_history_drop(tm, monitor, &tm->stats.reclaimed,
-					  batch);
-		mutex_unlock(&monitor->history_lock);
-		tm_order_move(monitor, next);
-		evicted++;
-	}
-	if (evicted == want)
-		return evicted;
-	return evicted + tm_evict(tm, leader, next ? next->oldest : U64_MAX,
-				  want - evicted, freed, batch);
-}
-
 /* Lockless: called on every reclaim pass of every caller. */
 static unsigned long tm_count(struct tm_context *tm)
 {
@@ -210,30 +40,28 @@ static unsigned long tm_count(struct tm_context *tm)
 }
 
 /*
- * Evict the @want oldest samples of all. Returns how many, and in @freed how
- * many of them nobody holds any more.
+ * Evict the @want oldest samples. Returns how many, and in @freed how many of
+ * them nobody holds any more.
  *
- * Waits for the locks: giving up when they are taken would end the pass of
- * reclaim, and enough of those end in the OOM killer. It cannot deadlock, for
- * nobody enters direct reclaim with one of them held.
+ * Waits for the lock: giving up when it is taken would end the pass of reclaim,
+ * and enough of those end in the OOM killer. It cannot deadlock, since nobody
+ * enters direct reclaim with a lock held that eviction takes.
  */
 static unsigned long tm_reclaim(struct tm_context *tm, unsigned long want,
 				unsigned long *freed)
 {
-	unsigned long evicted = 0, n;
+	unsigned long evicted = 0;
 	struct tm_batch batch __uninitialized;
+	unsigned int slice, n;
 
-	batch.nr = 0;
 	*freed = 0;
-	mutex_lock(&tm->list_lock);
-	while (evicted < want) {
-		n = tm_evict_first(tm, want - evicted, freed, &batch);
-		if (!n)
-			break;
+	do {
+		slice = min_t(unsigned long, want - evicted, TM_BULK_MAX);
+		n = tm_evict_oldest(tm, slice, &batch);
+		*freed += batch.nr;
+		tm_batch_free(tm, &batch);
 		evicted += n;
-	}
-	mutex_unlock(&tm->list_lock);
-	tm_batch_free(tm, &batch);
+	} while (n == slice && evicted < want);
 	return evicted;
 }
 
@@ -255,14 +83,9 @@ static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
 			 void *pages)
 {
 	struct tm_context *tm = container_of(block, struct tm_context, oom);
-	unsigned long left = TM_OOM_SIZE / sizeof(struct task_sample);
-	unsigned long evicted, freed, given = 0;
+	unsigned long given;
 
-	do {
-		evicted = tm_reclaim(tm, min(left, 0UL + TM_BULK_MAX), &freed);
-		given += freed;
-		left -= evicted;
-	} while (evicted && left);
+	tm_reclaim(tm, TM_OOM_SIZE / sizeof(struct task_sample), &given);
 	*(unsigned long *)pages += given * sizeof(struct task_sample) /
 				   PAGE_SIZE;
 	return NOTIFY_OK;

@@ -88,10 +88,6 @@ static void tm_monitor_link(struct tm_context *tm,
 	list_add_tail(&monitor->node, &tm->tasks);
 	hash_add(tm->index, &monitor->indexed, pid_nr(monitor->pid));
 	tm->stats.monitors++;
-
-	mutex_lock(&monitor->history_lock);
-	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->history_lock);
 }
 
 /*
@@ -106,12 +102,8 @@ static void tm_monitor_unlink(struct tm_context *tm,
 	lockdep_assert_held(&tm->list_lock);
 
 	mutex_lock(&monitor->history_lock);
-	WRITE_ONCE(tm->stats.samples, tm->stats.samples - monitor->nr_samples);
-	tm->stats.removed += monitor->nr_samples;
-	list_splice_tail_init(&monitor->samples, samples);
-	monitor->nr_samples = 0;
+	tm_history_cut(tm, monitor, samples);
 	monitor->removed = true;
-	tm_order_update(tm, monitor);
 	mutex_unlock(&monitor->history_lock);
 
 	list_del(&monitor->node);
@@ -507,7 +499,7 @@ static int tm_monitor_admit(struct tm_context *tm,
 int tm_monitor_add(struct tm_context *tm, pid_t nr)
 {
 	struct task_monitor *monitor;
-	struct tm_batch batch __uninitialized;
+	struct tm_batch batch = { };
 	int err;
 
 	monitor = tm_monitor_find_task(nr);
@@ -515,7 +507,6 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
 		return PTR_ERR(monitor);
 
 	/* Here memory may be waited for; under the locks it may not. */
-	batch.nr = 0;
 	tm_batch_fill(tm, &batch, 1, GFP_KERNEL);
 	if (!batch.nr) {
 		tm_monitor_put(monitor);
@@ -607,7 +598,7 @@ static void tm_context_init(struct tm_context *tm)
 	tm_shrinker_may_lock(&tm->list_lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	hash_init(tm->index);
-	tm->order = RB_ROOT;
+	tm->evict_tree = RB_ROOT;
 }
 
 static int __init tm_init(void)

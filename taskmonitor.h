@@ -87,8 +87,8 @@ struct task_sample {
  * @nr: how many
  * @samples: the objects, which hold nothing; not typed, for the allocator
  *
- * Belongs to one thread, on whose stack it is: not to be zeroed there, as Debian's
- * kernels do with an array, for that would be a fifth of a small round.
+ * Belongs to one thread, on whose stack it is: __uninitialized where it costs,
+ * for Debian's kernels zero what is on a stack, a fifth of a small round.
  */
 struct tm_batch {
 	unsigned int nr;
@@ -124,13 +124,14 @@ struct tm_cputime {
  * @removed: no longer in the list of monitors, and its history is gone
  * @exited: the process is gone, nothing will be added; &tm_context.list_lock
  * @indexed: in &tm_context.index, by its number; &tm_context.list_lock
- * @ordered: it has a place in the eviction order; &tm_context.list_lock
- * @oldest: time of the oldest sample while @ordered: its place in the eviction
- *	order; &tm_context.list_lock
- * @order: in &tm_context.order, if it leads those with the same @oldest;
+ * @oldest_time: time of the oldest sample while there is one, which is the key in
+ *	the eviction order; &tm_context.list_lock
+ * @evict_node: in &tm_context.evict_tree, if it stands for its bucket;
  *	&tm_context.list_lock
- * @peers: the others, if it leads them; &tm_context.list_lock
- * @peer: in its leader's @peers, if it does not; &tm_context.list_lock
+ * @bucket_peers: the others of its bucket, if it stands for it;
+ *	&tm_context.list_lock
+ * @bucket_peer: in the @bucket_peers of the one that does, if it does not;
+ *	&tm_context.list_lock
  */
 struct task_monitor {
 	struct list_head node;
@@ -147,11 +148,10 @@ struct task_monitor {
 
 	bool exited;
 	struct hlist_node indexed;
-	bool ordered;
-	u64 oldest;
-	struct rb_node order;
-	struct hlist_head peers;
-	struct hlist_node peer;
+	u64 oldest_time;
+	struct rb_node evict_node;
+	struct hlist_head bucket_peers;
+	struct hlist_node bucket_peer;
 };
 
 /**
@@ -201,8 +201,8 @@ struct tm_stats {
  * @tasks: list of &task_monitor, in the order of adding
  * @index: the same, by their number in the initial PID namespace
  * @next_id: id of the next monitor
- * @order: the monitors that have samples, oldest sample first; those whose
- *	oldest samples are of the same time have one place together
+ * @evict_tree: the eviction order: one monitor for each bucket, by
+ *	&task_monitor.oldest_time
  * @stats: the counters
  * @slab: cache of &task_sample; constant while anything else works
  * @pool: the reserve on top of @slab; likewise
@@ -224,7 +224,7 @@ struct tm_context {
 	struct list_head tasks;
 	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
 	u64 next_id;
-	struct rb_root order;
+	struct rb_root evict_tree;
 	struct tm_stats stats;
 
 	struct kmem_cache *slab;
@@ -249,7 +249,7 @@ static inline void tm_monitor_get(struct task_monitor *monitor)
 	kref_get(&monitor->ref);
 }
 
-/* sample_cache.c: what a sample is, and where it lives */
+/* sample_cache.c: what a sample is, where it lives, which goes first */
 
 int tm_cache_init(struct tm_context *tm, unsigned int reserve);
 void tm_cache_exit(struct tm_context *tm);
@@ -260,8 +260,10 @@ void tm_batch_free(struct tm_context *tm, struct tm_batch *batch);
 struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct task_monitor *monitor, u64 time,
 				   struct tm_batch *batch);
-bool tm_history_drop(struct tm_context *tm, struct task_monitor *monitor,
-		     u64 *counter, struct tm_batch *batch);
+void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
+		    struct list_head *samples);
+unsigned int tm_evict_oldest(struct tm_context *tm, unsigned int want,
+			     struct tm_batch *batch);
 void tm_history_free(struct tm_context *tm, struct list_head *samples);
 
 /* shrinker.c: giving back */
@@ -269,8 +271,6 @@ void tm_history_free(struct tm_context *tm, struct list_head *samples);
 int tm_shrinker_init(struct tm_context *tm);
 void tm_shrinker_exit(struct tm_context *tm);
 void tm_shrinker_may_lock(struct mutex *lock);
-void tm_order_update(struct tm_context *tm, struct task_monitor *monitor);
-
 /* debugfs_seq.c: showing and telling */
 
 int tm_files_init(struct tm_context *tm);

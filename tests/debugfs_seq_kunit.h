@@ -177,21 +177,17 @@ static void tm_test_cursor_evicted(struct kunit *test)
 {
 	struct tm_test_reader *reader = tm_test_open(test);
 	struct task_monitor *m[2];
-	int i;
 
 	tm_test_histories(test, m);
 	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 3), 3ULL);
 	/* Older ones only: nothing changes for this reader. */
-	for (i = 0; i < 3; i++)
-		tm_test_drop(test, m[0]);
+	tm_test_evict(test, 3);
 	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 4ULL);
 	/* 4 and 5, which it was to show next, and 6 */
-	for (i = 0; i < 3; i++)
-		tm_test_drop(test, m[0]);
+	tm_test_evict(test, 3);
 	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 7ULL);
 	/* all of it */
-	for (i = 0; i < 3; i++)
-		tm_test_drop(test, m[0]);
+	tm_test_evict(test, 3);
 	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 101ULL);
 	tm_test_close(reader);
 }

@@ -58,7 +58,7 @@ static inline int tm_test_init(struct kunit *test)
 	mutex_init(&tm->list_lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	hash_init(tm->index);
-	tm->order = RB_ROOT;
+	tm->evict_tree = RB_ROOT;
 	tm->slab = kmem_cache_create("tm_test_sample",
 				     sizeof(struct task_sample), 0, 0, NULL);
 	KUNIT_ASSERT_NOT_NULL(test, tm->slab);
@@ -118,37 +118,34 @@ static inline struct task_sample *tm_test_sample(struct kunit *test,
 	return sample;
 }
 
-/* Drop the oldest sample of @monitor, as the shrinker would. */
-static inline bool tm_test_drop(struct kunit *test,
-				struct task_monitor *monitor)
-{
-	struct tm_context *tm = tm_test_tm(test);
-	struct tm_batch batch = { };
-	bool freed;
-
-	tm_test_lock(tm);
-	mutex_lock(&monitor->history_lock);
-	freed = tm_history_drop(tm, monitor, &tm->stats.reclaimed, &batch);
-	tm_order_update(tm, monitor);
-	mutex_unlock(&monitor->history_lock);
-	tm_test_unlock(tm);
-	KUNIT_EXPECT_EQ(test, batch.nr, freed ? 1U : 0U);
-	tm_batch_free(tm, &batch);
-	return freed;
-}
-
-/* Remove @monitor as a process that has exited, history and all. */
+/* Remove @monitor, history and all. */
 static inline void tm_test_remove(struct kunit *test,
 				  struct task_monitor *monitor)
 {
 	struct tm_context *tm = tm_test_tm(test);
+	LIST_HEAD(samples);
 
-	while (monitor->nr_samples)
-		tm_test_drop(test, monitor);
 	mutex_lock(&tm->list_lock);
+	mutex_lock(&monitor->history_lock);
+	tm_history_cut(tm, monitor, &samples);
+	mutex_unlock(&monitor->history_lock);
 	monitor->exited = true;
 	tm_monitor_reap(tm, monitor);
 	mutex_unlock(&tm->list_lock);
+	tm_history_free(tm, &samples);
+}
+
+/* Evict the @want oldest samples; returns how many were freed. */
+static inline unsigned int tm_test_evict(struct kunit *test, unsigned int want)
+{
+	struct tm_context *tm = tm_test_tm(test);
+	struct tm_batch batch;
+	unsigned int freed;
+
+	KUNIT_EXPECT_EQ(test, tm_evict_oldest(tm, want, &batch), want);
+	freed = batch.nr;
+	tm_batch_free(tm, &batch);
+	return freed;
 }
 
 /* Every object has to be back by now: the cache says so if one is not. */
@@ -161,7 +158,7 @@ static inline void tm_test_exit(struct kunit *test)
 		tm_test_remove(test, monitor);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 0ULL);
 	KUNIT_EXPECT_EQ(test, tm->stats.samples, 0ULL);
-	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->order));
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->evict_tree));
 	mempool_destroy(tm->pool);
 	kmem_cache_destroy(tm->slab);
 }

@@ -38,7 +38,7 @@ static void tm_test_references(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
 
 	/* Evicted, it stays valid for as long as we have it. */
-	KUNIT_EXPECT_FALSE(test, tm_test_drop(test, monitor));
+	KUNIT_EXPECT_EQ(test, tm_test_evict(test, 1), 0U);
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 1U);
 	KUNIT_EXPECT_EQ(test, sample->time, 7ULL);
 	KUNIT_EXPECT_TRUE(test, list_empty(&sample->node));
@@ -102,12 +102,10 @@ static void tm_test_free(struct kunit *test)
 		tm_test_sample(test, monitor, time);
 	tm_test_lock(tm);
 	mutex_lock(&monitor->history_lock);
-	list_splice_tail_init(&monitor->samples, &samples);
-	tm->stats.samples -= monitor->nr_samples;
-	monitor->nr_samples = 0;
-	tm_order_update(tm, monitor);
+	tm_history_cut(tm, monitor, &samples);
 	mutex_unlock(&monitor->history_lock);
 	tm_test_unlock(tm);
+	KUNIT_EXPECT_EQ(test, tm->stats.removed, 2 * TM_BULK_MAX + 1ULL);
 	tm_history_free(tm, &samples);
 }
 
@@ -179,7 +177,7 @@ static void tm_test_cap(struct kunit *test)
 	tm_test_sample(test, monitor, time);
 	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 3UL);
 	KUNIT_EXPECT_EQ(test, tm->stats.capped, 8ULL);
-	KUNIT_EXPECT_EQ(test, monitor->oldest, 9ULL);
+	KUNIT_EXPECT_EQ(test, monitor->oldest_time, 9ULL);
 }
 
 /* The kernel's own counterpart of each: cputime_adjust(). */

@@ -119,8 +119,8 @@ static void tm_test_exited(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, list_empty(&tm->tasks));
 }
 
-/* Whoever leads those of one time can go, and so can anyone else. */
-static void tm_test_peers(struct kunit *test)
+/* Who stands for a bucket can go, and so can each of its peers. */
+static void tm_test_buckets(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *m[4];
@@ -133,7 +133,7 @@ static void tm_test_peers(struct kunit *test)
 		for (i = 0; i < ARRAY_SIZE(m); i++)
 			tm_test_sample(test, m[i], time);
 
-	/* The first comer leads. */
+	/* The first to enter stands for it. */
 	tm_test_remove(test, m[0]);
 	KUNIT_EXPECT_EQ(test, tm_count(tm), 15UL);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 2, NULL), 2UL);
@@ -145,7 +145,7 @@ static void tm_test_peers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(m[1]), 4ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(m[3]), 4ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, NULL), 4UL);
-	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->order));
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->evict_tree));
 }
 
 /* Before a process is killed: what is asked for is pages. */
@@ -230,7 +230,7 @@ static struct kunit_case tm_shrinker_cases[] = {
 	KUNIT_CASE(tm_test_last),
 	KUNIT_CASE(tm_test_order),
 	KUNIT_CASE(tm_test_exited),
-	KUNIT_CASE(tm_test_peers),
+	KUNIT_CASE(tm_test_buckets),
 	KUNIT_CASE(tm_test_oom),
 	KUNIT_CASE(tm_test_held),
 	KUNIT_CASE(tm_test_waits),

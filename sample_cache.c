@@ -6,6 +6,7 @@
  */
 
 #include <linux/build_bug.h>
+#include <linux/err.h>
 #include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
@@ -502,7 +503,8 @@ unsigned int tm_evict_oldest(struct tm_context *tm, unsigned int want,
 		mutex_lock(&monitor->history_lock);
 		tm_history_evict(tm, monitor, &tm->stats.reclaimed, batch);
 		mutex_unlock(&monitor->history_lock);
-		tm_monitor_reap(tm, monitor);
+		if (monitor->ended_time && !monitor->nr_samples)
+			tm_monitor_unlink(tm, monitor);
 	}
 	mutex_unlock(&tm->list_lock);
 	return evicted;
@@ -535,14 +537,19 @@ void tm_history_free(struct tm_context *tm, struct list_head *samples)
 /*
  * A sample to fill for @monitor: a new one or, when slab and reserve are both
  * empty, its own oldest one. That takes more than one only when readers hold
- * the oldest.
+ * the oldest. NULL if it has none left; then the sample is dropped.
  */
 static struct task_sample *
 tm_sample_get_or_recycle(struct tm_context *tm, struct task_monitor *monitor,
 			 struct tm_batch *batch)
+	__must_hold(&tm->list_lock)
+	__must_hold(&monitor->history_lock)
 {
 	unsigned long max = READ_ONCE(tm->max_samples);
 	struct task_sample *sample;
+
+	lockdep_assert_held(&tm->list_lock);
+	lockdep_assert_held(&monitor->history_lock);
 
 	while (max && monitor->nr_samples >= max) {
 		if (batch->nr == TM_BULK_MAX)
@@ -562,6 +569,33 @@ tm_sample_get_or_recycle(struct tm_context *tm, struct task_monitor *monitor,
 	}
 }
 
+/* What tm_save_sample() does, with the locks that it takes held. */
+static struct task_sample *tm_take_sample(struct tm_context *tm,
+					  struct task_monitor *monitor,
+					  u64 time, struct tm_batch *batch)
+	__must_hold(&tm->list_lock)
+	__must_hold(&monitor->history_lock)
+{
+	struct task_sample *sample;
+	struct task_struct *task;
+
+	lockdep_assert_held(&tm->list_lock);
+	lockdep_assert_held(&monitor->history_lock);
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the task may go");
+
+	task = pid_task(monitor->pid, monitor->type);
+	if (!task)
+		return ERR_PTR(-ESRCH);
+	sample = tm_sample_get_or_recycle(tm, monitor, batch);
+	if (!sample)
+		return ERR_PTR(-ENOMEM);
+	tm_get_sample(monitor, task, sample);
+	sample->time = time;
+	tm_history_add(tm, monitor, sample);
+	kref_get(&sample->ref);
+	return sample;
+}
+
 /**
  * tm_save_sample() - take a sample of a process and add it to its history
  * @tm: the task monitor
@@ -570,12 +604,10 @@ tm_sample_get_or_recycle(struct tm_context *tm, struct task_monitor *monitor,
  * @batch: samples to fill, allocated beforehand; what is dropped to make room
  *	goes there, to be reused
  *
- * Notes in @monitor->exited when the process is gone.
- *
  * Context: round_lock and @tm->list_lock held. Never waits for memory.
  * Return: the sample with a reference of the caller's own, besides the
- * history's, so that it can be used without a lock; or NULL: the process is
- * gone, or there was no memory, not even to reuse.
+ * history's, so that it can be used without a lock. ERR_PTR(-ESRCH) if the
+ * process has ended, ERR_PTR(-ENOMEM) if there was no memory, not even to reuse.
  */
 struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct task_monitor *monitor, u64 time,
@@ -583,25 +615,14 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 	__must_hold(&tm->round_lock)
 	__must_hold(&tm->list_lock)
 {
-	struct task_sample *sample = NULL;
-	struct task_struct *task;
+	struct task_sample *sample;
 
 	lockdep_assert_held(&tm->round_lock);
 	lockdep_assert_held(&tm->list_lock);
 
 	mutex_lock(&monitor->history_lock);
 	rcu_read_lock();
-	task = pid_task(monitor->pid, monitor->type);
-	if (!task)
-		monitor->exited = true;
-	else
-		sample = tm_sample_get_or_recycle(tm, monitor, batch);
-	if (sample) {
-		tm_get_sample(monitor, task, sample);
-		sample->time = time;
-		tm_history_add(tm, monitor, sample);
-		kref_get(&sample->ref);
-	}
+	sample = tm_take_sample(tm, monitor, time, batch);
 	rcu_read_unlock();
 	mutex_unlock(&monitor->history_lock);
 	return sample;

@@ -69,6 +69,8 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 
 	kref_init(&monitor->ref);
 	INIT_LIST_HEAD(&monitor->node);
+	INIT_LIST_HEAD(&monitor->living_node);
+	INIT_LIST_HEAD(&monitor->ended_node);
 	INIT_LIST_HEAD(&monitor->samples);
 	mutex_init(&monitor->history_lock);
 	tm_shrinker_may_lock(&monitor->history_lock);
@@ -86,49 +88,52 @@ static void tm_monitor_link(struct tm_context *tm,
 
 	monitor->id = tm->next_id++;
 	list_add_tail(&monitor->node, &tm->tasks);
+	list_add_tail(&monitor->living_node, &tm->living);
 	hash_add(tm->index, &monitor->indexed, pid_nr(monitor->pid));
 	tm->stats.monitors++;
 }
 
-/*
- * Retract @monitor. Its samples go to @samples, to be freed without a lock: a
- * reader that stopped at one of them sees that the monitor was removed.
+/**
+ * tm_monitor_unlink() - retract a monitor
+ * @tm: the task monitor
+ * @monitor: the monitor, whose history is empty; the caller does not use it any
+ *	more. A reader that stopped at it sees that it was removed.
+ *
+ * Context: @tm->list_lock held; does not enter reclaim.
  */
-static void tm_monitor_unlink(struct tm_context *tm,
-			      struct task_monitor *monitor,
-			      struct list_head *samples)
+void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor)
 	__must_hold(&tm->list_lock)
 {
 	lockdep_assert_held(&tm->list_lock);
 
 	mutex_lock(&monitor->history_lock);
-	tm_history_cut(tm, monitor, samples);
 	monitor->removed = true;
 	mutex_unlock(&monitor->history_lock);
-
 	list_del(&monitor->node);
+	list_del(&monitor->living_node);
+	list_del(&monitor->ended_node);
 	hash_del(&monitor->indexed);
 	tm->stats.monitors--;
 	tm_monitor_put(monitor);
 }
 
-/**
- * tm_monitor_reap() - remove a monitor that has nothing left to show
- * @tm: the task monitor
- * @monitor: removed if its process has exited and its history is empty; the
- *	caller does not use it any more
- *
- * Context: @tm->list_lock held; does not enter reclaim.
+/*
+ * Record that the process of @monitor has ended, which the round at @time found.
+ * An entry that has no sample goes at once, others with their last sample.
  */
-void tm_monitor_reap(struct tm_context *tm, struct task_monitor *monitor)
+static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor,
+			   u64 time)
+	__must_hold(&tm->round_lock)
 	__must_hold(&tm->list_lock)
 {
-	LIST_HEAD(none);
-
+	lockdep_assert_held(&tm->round_lock);
 	lockdep_assert_held(&tm->list_lock);
 
-	if (monitor->exited && !monitor->nr_samples)
-		tm_monitor_unlink(tm, monitor, &none);
+	monitor->ended_time = time;
+	list_del_init(&monitor->living_node);
+	list_add_tail(&monitor->ended_node, &tm->ended);
+	if (!monitor->nr_samples)
+		tm_monitor_unlink(tm, monitor);
 }
 
 /**
@@ -189,44 +194,45 @@ static u64 tm_round_begin(struct tm_context *tm)
 }
 
 /*
- * Sample up to TM_BULK_MAX monitors, beginning with @from, whose reference is
- * taken over, or with the first. Then print what was saved, when dynamic debug
- * asks for it. By then no lock is held: a sample may have left its history, and
- * is valid all the same, for just before it is printed there are two references
- * to it, the history's and ours, and only the history's can go.
+ * Sample up to TM_BULK_MAX living monitors, from *@next on, or from the first if
+ * that is NULL; *@next becomes where to go on, NULL at the end. It stays valid
+ * without a reference: only who holds the round lock ends or removes a living one.
  *
- * @batch is what they are stored in, as far as it reaches.
- *
- * Returns where to go on, with a reference, or NULL at the end of the list.
+ * Then print what was saved, when dynamic debug asks for it. By then no lock is
+ * held that the history needs: a sample may have left it, and is valid all the
+ * same, for just before it is printed there are two references to it, the
+ * history's and ours, and only the history's can go.
  */
-static struct task_monitor *tm_round_slice(struct tm_context *tm,
-					   struct task_monitor *from, u64 time,
-					   struct tm_batch *batch)
+static void tm_round_slice(struct tm_context *tm, u64 time,
+			   struct task_monitor **next, struct tm_batch *batch)
+	__must_hold(&tm->round_lock)
 {
 	struct task_sample *saved[TM_BULK_MAX] __uninitialized;
 	pid_t pids[TM_BULK_MAX] __uninitialized;
-	struct task_monitor *monitor, *next;
-	unsigned int i, seen, nr = 0;
+	struct task_monitor *monitor, *following;
+	unsigned int i, nr = 0, room = TM_BULK_MAX;
+
+	lockdep_assert_held(&tm->round_lock);
 
 	mutex_lock(&tm->list_lock);
 	tm_batch_fill(tm, batch, min_t(u64, tm->stats.monitors, TM_BULK_MAX),
 		      GFP_NOWAIT);
-	monitor = from && !from->removed ? from : tm_monitor_next(tm, from);
-	if (from)
-		tm_monitor_put(from);
-	for (seen = 0; monitor && seen < TM_BULK_MAX; seen++, monitor = next) {
-		next = tm_monitor_next(tm, monitor);
-		if (monitor->exited)
-			continue;
+	monitor = *next ?: list_first_entry(&tm->living, struct task_monitor,
+					    living_node);
+	*next = NULL;
+	list_for_each_entry_safe_from(monitor, following, &tm->living,
+				      living_node) {
+		if (!room--) {
+			*next = monitor;
+			break;
+		}
 		pids[nr] = pid_nr(monitor->pid);
 		saved[nr] = tm_save_sample(tm, monitor, time, batch);
-		if (saved[nr])
+		if (!IS_ERR(saved[nr]))
 			nr++;
-		else
-			tm_monitor_reap(tm, monitor);
+		else if (PTR_ERR(saved[nr]) == -ESRCH)
+			tm_monitor_end(tm, monitor, time);
 	}
-	if (monitor)
-		tm_monitor_get(monitor);
 	mutex_unlock(&tm->list_lock);
 
 	for (i = 0; i < nr; i++) {
@@ -234,13 +240,12 @@ static struct task_monitor *tm_round_slice(struct tm_context *tm,
 			 saved[i]->sys);
 		tm_sample_put(saved[i], tm);
 	}
-	return monitor;
 }
 
-/* Sample every monitored process once. */
+/* Sample every living process once. */
 static void tm_round(struct tm_context *tm)
 {
-	struct task_monitor *from = NULL;
+	struct task_monitor *next = NULL;
 	struct tm_batch batch __uninitialized;
 	u64 start, took;
 
@@ -248,9 +253,9 @@ static void tm_round(struct tm_context *tm)
 	mutex_lock(&tm->round_lock);
 	start = tm_round_begin(tm);
 	do {
-		from = tm_round_slice(tm, from, start, &batch);
+		tm_round_slice(tm, start, &next, &batch);
 		cond_resched();
-	} while (from);
+	} while (next);
 	tm_batch_free(tm, &batch);
 	took = ktime_get_boottime_ns() - start;
 	mutex_unlock(&tm->round_lock);
@@ -476,8 +481,8 @@ static int tm_monitor_admit(struct tm_context *tm,
 		return -EEXIST;
 	if (tm->sampling) {
 		sample = tm_save_sample(tm, monitor, tm_round_begin(tm), batch);
-		if (!sample)
-			return -ESRCH;
+		if (IS_ERR(sample))
+			return PTR_ERR(sample);
 		tm_sample_put(sample, tm);
 	}
 	tm_monitor_link(tm, monitor);
@@ -549,10 +554,27 @@ static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
 	return NULL;
 }
 
+/* Remove @monitor. Its samples go to @samples, to be freed without a lock. */
+static void tm_monitor_cut(struct tm_context *tm, struct task_monitor *monitor,
+			   struct list_head *samples)
+	__must_hold(&tm->round_lock)
+	__must_hold(&tm->list_lock)
+{
+	lockdep_assert_held(&tm->round_lock);
+	lockdep_assert_held(&tm->list_lock);
+
+	mutex_lock(&monitor->history_lock);
+	tm_history_cut(tm, monitor, samples);
+	mutex_unlock(&monitor->history_lock);
+	tm_monitor_unlink(tm, monitor);
+}
+
 /**
  * tm_monitor_remove() - end the monitoring of all that is shown as one number
  * @tm: the task monitor
  * @nr: the number in the caller's PID namespace
+ *
+ * Waits for a round under way.
  *
  * Context: may sleep; no lock of ours held.
  * Return: 0, or -ENOENT if nothing is monitored under that number.
@@ -564,13 +586,15 @@ int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 	LIST_HEAD(samples);
 	int err = -ENOENT;
 
+	mutex_lock(&tm->round_lock);
 	mutex_lock(&tm->list_lock);
 	/* Several, when the number is in use again while a history is left. */
 	while ((monitor = tm_monitor_find(tm, nr, ns))) {
-		tm_monitor_unlink(tm, monitor, &samples);
+		tm_monitor_cut(tm, monitor, &samples);
 		err = 0;
 	}
 	mutex_unlock(&tm->list_lock);
+	mutex_unlock(&tm->round_lock);
 
 	tm_history_free(tm, &samples);
 	return err;
@@ -581,22 +605,33 @@ static void tm_monitor_remove_all(struct tm_context *tm)
 	struct task_monitor *monitor, *next;
 	LIST_HEAD(samples);
 
+	mutex_lock(&tm->round_lock);
 	mutex_lock(&tm->list_lock);
 	list_for_each_entry_safe(monitor, next, &tm->tasks, node)
-		tm_monitor_unlink(tm, monitor, &samples);
+		tm_monitor_cut(tm, monitor, &samples);
 	mutex_unlock(&tm->list_lock);
+	mutex_unlock(&tm->round_lock);
 
 	tm_history_free(tm, &samples);
 }
 
 /* The module */
 
-static void tm_context_init(struct tm_context *tm)
+/**
+ * tm_context_init() - prepare a task monitor that watches nobody yet
+ * @tm: the task monitor, all zeros but for the parameters and thread_lock, which
+ *	parameters need before the module's init runs
+ *
+ * Context: may sleep.
+ */
+void tm_context_init(struct tm_context *tm)
 {
 	mutex_init(&tm->round_lock);
 	mutex_init(&tm->list_lock);
 	tm_shrinker_may_lock(&tm->list_lock);
 	INIT_LIST_HEAD(&tm->tasks);
+	INIT_LIST_HEAD(&tm->living);
+	INIT_LIST_HEAD(&tm->ended);
 	hash_init(tm->index);
 	tm->evict_tree = RB_ROOT;
 }

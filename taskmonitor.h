@@ -8,7 +8,8 @@
  *                                                                \-> stats_lock
  *
  *   thread_lock   who samples: the kthread and its life.
- *   round_lock    when: rounds never overlap, nor does a writer's first sample.
+ *   round_lock    when: rounds never overlap, nor does a writer's first sample,
+ *                 and no living process is removed during one.
  *   list_lock     who is monitored: the list of monitors, the eviction order,
  *                 the counters.
  *   history_lock  one history, one lock in each monitor. It changes under
@@ -111,6 +112,10 @@ struct tm_cputime {
 /**
  * struct task_monitor - one monitored process and its history
  * @node: in &tm_context.tasks; protected by &tm_context.list_lock
+ * @living_node: in &tm_context.living while the process has not ended, as far as
+ *	rounds know; &tm_context.list_lock, and while it is there
+ *	&tm_context.round_lock too
+ * @ended_node: in &tm_context.ended from then on; &tm_context.list_lock
  * @ref: one reference is the list's; the others belong to the reader and to
  *	the round that stopped at this monitor without a lock
  * @id: rises in the order of adding, never used again; constant
@@ -122,7 +127,8 @@ struct tm_cputime {
  * @samples: list of &task_sample, oldest first
  * @nr_samples: their number
  * @removed: no longer in the list of monitors, and its history is gone
- * @exited: the process is gone, nothing will be added; &tm_context.list_lock
+ * @ended_time: time of the round that found the process gone, 0 before; nothing
+ *	is added any more; &tm_context.list_lock
  * @indexed: in &tm_context.index, by its number; &tm_context.list_lock
  * @oldest_time: time of the oldest sample while there is one, which is the key in
  *	the eviction order; &tm_context.list_lock
@@ -135,6 +141,8 @@ struct tm_cputime {
  */
 struct task_monitor {
 	struct list_head node;
+	struct list_head living_node;
+	struct list_head ended_node;
 	struct kref ref;
 	u64 id;
 	struct pid *pid;
@@ -146,7 +154,7 @@ struct task_monitor {
 	unsigned long nr_samples;
 	bool removed;
 
-	bool exited;
+	u64 ended_time;
 	struct hlist_node indexed;
 	u64 oldest_time;
 	struct rb_node evict_node;
@@ -199,6 +207,9 @@ struct tm_stats {
  * @sampling: someone samples: a process that is added gets its first sample
  * @list_lock: protects all that follows, up to @stats
  * @tasks: list of &task_monitor, in the order of adding
+ * @living: those that rounds sample, in the order of adding; it changes under
+ *	@round_lock and @list_lock, so holding either is enough to read it
+ * @ended: the others, in the order in which rounds found out
  * @index: the same, by their number in the initial PID namespace
  * @next_id: id of the next monitor
  * @evict_tree: the eviction order: one monitor for each bucket, by
@@ -222,6 +233,8 @@ struct tm_context {
 
 	struct mutex list_lock;	/* who is monitored */
 	struct list_head tasks;
+	struct list_head living;
+	struct list_head ended;
 	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
 	u64 next_id;
 	struct rb_root evict_tree;
@@ -235,11 +248,12 @@ struct tm_context {
 
 /* taskmonitor.c: who is monitored, and when */
 
+void tm_context_init(struct tm_context *tm);
 int tm_monitor_add(struct tm_context *tm, pid_t nr);
 int tm_monitor_remove(struct tm_context *tm, pid_t nr);
 struct task_monitor *tm_monitor_next(struct tm_context *tm,
 				     struct task_monitor *monitor);
-void tm_monitor_reap(struct tm_context *tm, struct task_monitor *monitor);
+void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor);
 void tm_monitor_put(struct task_monitor *monitor);
 int tm_start(struct tm_context *tm);
 bool tm_stop(struct tm_context *tm);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the unit tests share: a task monitor of their own, with its own cache
- * and pool. In some kernels they run beside the module's, in others before it.
+ * and pool, and kernel threads to monitor. In some kernels they run beside the
+ * module's, in others before it.
  */
 #ifndef _TASKMONITOR_KUNIT_H
 #define _TASKMONITOR_KUNIT_H
 
 #include <kunit/test.h>
+#include <linux/err.h>
+#include <linux/kthread.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -14,14 +17,21 @@
 
 #define TM_TEST_RESERVE 4
 
+/* More than a slice of a round. */
+#define TM_TEST_THREADS (TM_BULK_MAX + 8)
+
 /**
  * struct tm_test - the fixture
  * @tm: the task monitor under test
  * @exhausted: from now on the slab has nothing, only the reserve
+ * @nr_threads: how many of @threads there were, the ended ones included
+ * @threads: kernel threads that do nothing, to be monitored; NULL once ended
  */
 struct tm_test {
 	struct tm_context tm;
 	bool exhausted;
+	unsigned int nr_threads;
+	struct task_struct *threads[TM_TEST_THREADS];
 };
 
 static inline struct tm_context *tm_test_tm(struct kunit *test)
@@ -54,11 +64,7 @@ static inline int tm_test_init(struct kunit *test)
 	test->priv = fixture;
 	tm = &fixture->tm;
 	mutex_init(&tm->thread_lock);
-	mutex_init(&tm->round_lock);
-	mutex_init(&tm->list_lock);
-	INIT_LIST_HEAD(&tm->tasks);
-	hash_init(tm->index);
-	tm->evict_tree = RB_ROOT;
+	tm_context_init(tm);
 	tm->slab = kmem_cache_create("tm_test_sample",
 				     sizeof(struct task_sample), 0, 0, NULL);
 	KUNIT_ASSERT_NOT_NULL(test, tm->slab);
@@ -80,24 +86,66 @@ static inline void tm_test_unlock(struct tm_context *tm)
 	mutex_unlock(&tm->round_lock);
 }
 
-/* A monitor of the thread that runs the tests, linked as the last. */
+static inline int tm_test_thread_fn(void *unused)
+{
+	for (;;) {
+		set_current_state(TASK_IDLE);
+		if (kthread_should_stop())
+			break;
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	return 0;
+}
+
+/* Monitor one more kernel thread, which nobody samples by itself. */
 static inline struct task_monitor *tm_test_monitor(struct kunit *test)
 {
-	struct task_monitor *monitor = kzalloc(sizeof(*monitor), GFP_KERNEL);
+	struct tm_test *fixture = test->priv;
 	struct tm_context *tm = tm_test_tm(test);
+	struct task_struct *thread;
 
-	KUNIT_ASSERT_NOT_NULL(test, monitor);
-	kref_init(&monitor->ref);
-	mutex_init(&monitor->history_lock);
-	INIT_LIST_HEAD(&monitor->samples);
-	monitor->pid = get_pid(task_pid(current));
-	monitor->type = PIDTYPE_TGID;
-	mutex_lock(&tm->list_lock);
-	monitor->id = tm->next_id++;
-	list_add_tail(&monitor->node, &tm->tasks);
-	tm->stats.monitors++;
-	mutex_unlock(&tm->list_lock);
-	return monitor;
+	KUNIT_ASSERT_LT(test, fixture->nr_threads, 0U + TM_TEST_THREADS);
+	thread = kthread_run(tm_test_thread_fn, NULL, "tm_test_thread");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	fixture->threads[fixture->nr_threads++] = get_task_struct(thread);
+	KUNIT_ASSERT_EQ(test, tm_monitor_add(tm, task_pid_vnr(thread)), 0);
+	return list_last_entry(&tm->tasks, struct task_monitor, node);
+}
+
+/* End a thread, and wait until no PID finds it any more. */
+static inline void tm_test_stop(struct kunit *test, struct task_struct **thread)
+{
+	struct pid *pid = get_pid(task_pid(*thread));
+	int tries = 10 * HZ;
+	bool found;
+
+	kthread_stop(*thread);
+	put_task_struct(*thread);
+	*thread = NULL;
+	do {
+		rcu_read_lock();
+		found = pid_task(pid, PIDTYPE_PID);
+		rcu_read_unlock();
+		if (found)
+			schedule_timeout_idle(1);
+	} while (found && --tries);
+	KUNIT_EXPECT_FALSE(test, found);
+	put_pid(pid);
+}
+
+/* End the thread that @monitor watches; no round notices. */
+static inline void tm_test_end(struct kunit *test, struct task_monitor *monitor)
+{
+	struct tm_test *fixture = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < fixture->nr_threads; i++)
+		if (fixture->threads[i] &&
+		    task_pid(fixture->threads[i]) == monitor->pid)
+			break;
+	KUNIT_ASSERT_LT(test, i, fixture->nr_threads);
+	tm_test_stop(test, &fixture->threads[i]);
 }
 
 /* Take a sample of @monitor with the time @time; only the history keeps it. */
@@ -112,27 +160,34 @@ static inline struct task_sample *tm_test_sample(struct kunit *test,
 	tm_test_lock(tm);
 	sample = tm_save_sample(tm, monitor, time, &batch);
 	tm_test_unlock(tm);
-	if (sample)
+	if (!IS_ERR(sample))
 		tm_sample_put(sample, tm);
 	tm_batch_free(tm, &batch);
 	return sample;
+}
+
+/* A round of the kthread, with a time of its own. */
+static inline void tm_test_round(struct kunit *test)
+{
+	struct tm_context *tm = tm_test_tm(test);
+	u64 time = tm->round_time;
+	int tries = 10 * HZ;
+
+	tm->period_ms = 3600000;
+	KUNIT_ASSERT_EQ(test, tm_start(tm), 1);
+	while (READ_ONCE(tm->round_time) == time && --tries)
+		schedule_timeout_idle(1);
+	KUNIT_EXPECT_GT(test, tries, 0);
+	/* Waits for the end of the round. */
+	KUNIT_EXPECT_TRUE(test, tm_stop(tm));
 }
 
 /* Remove @monitor, history and all. */
 static inline void tm_test_remove(struct kunit *test,
 				  struct task_monitor *monitor)
 {
-	struct tm_context *tm = tm_test_tm(test);
-	LIST_HEAD(samples);
-
-	mutex_lock(&tm->list_lock);
-	mutex_lock(&monitor->history_lock);
-	tm_history_cut(tm, monitor, &samples);
-	mutex_unlock(&monitor->history_lock);
-	monitor->exited = true;
-	tm_monitor_reap(tm, monitor);
-	mutex_unlock(&tm->list_lock);
-	tm_history_free(tm, &samples);
+	KUNIT_EXPECT_EQ(test, tm_monitor_remove(tm_test_tm(test),
+						pid_vnr(monitor->pid)), 0);
 }
 
 /* Evict the @want oldest samples; returns how many were freed. */
@@ -151,11 +206,16 @@ static inline unsigned int tm_test_evict(struct kunit *test, unsigned int want)
 /* Every object has to be back by now: the cache says so if one is not. */
 static inline void tm_test_exit(struct kunit *test)
 {
+	struct tm_test *fixture = test->priv;
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor, *next;
+	unsigned int i;
 
 	list_for_each_entry_safe(monitor, next, &tm->tasks, node)
 		tm_test_remove(test, monitor);
+	for (i = 0; i < fixture->nr_threads; i++)
+		if (fixture->threads[i])
+			tm_test_stop(test, &fixture->threads[i]);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 0ULL);
 	KUNIT_EXPECT_EQ(test, tm->stats.samples, 0ULL);
 	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->evict_tree));

@@ -3,6 +3,12 @@
 
 #include "kunit.h"
 
+static void tm_test_takes(struct kunit *test, struct task_monitor *monitor,
+			  u64 time)
+{
+	KUNIT_EXPECT_FALSE(test, IS_ERR(tm_test_sample(test, monitor, time)));
+}
+
 /* T4Q2: the reserve is all there when the slab has nothing, and no more. */
 static void tm_test_reserve(struct kunit *test)
 {
@@ -34,7 +40,7 @@ static void tm_test_references(struct kunit *test)
 	tm_test_lock(tm);
 	sample = tm_save_sample(tm, monitor, 7, &none);
 	tm_test_unlock(tm);
-	KUNIT_ASSERT_NOT_NULL(test, sample);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(sample));
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
 
 	/* Evicted, it stays valid for as long as we have it. */
@@ -83,7 +89,7 @@ static void tm_test_refill(struct kunit *test)
 	struct tm_batch batch = { };
 
 	((struct tm_test *)test->priv)->exhausted = true;
-	KUNIT_EXPECT_NOT_NULL(test, tm_test_sample(test, monitor, 1));
+	tm_test_takes(test, monitor, 1);
 	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE - 1);
 	tm_batch_fill(tm, &batch, 2, GFP_KERNEL);
 	tm_batch_free(tm, &batch);
@@ -118,8 +124,7 @@ static void tm_test_recycle(struct kunit *test)
 
 	((struct tm_test *)test->priv)->exhausted = true;
 	for (time = 1; time <= TM_TEST_RESERVE + 3; time++)
-		KUNIT_EXPECT_NOT_NULL(test,
-				      tm_test_sample(test, monitor, time));
+		tm_test_takes(test, monitor, time);
 	KUNIT_EXPECT_EQ(test, tm->stats.recycled, 3ULL);
 	KUNIT_EXPECT_EQ(test, tm->stats.dropped, 0ULL);
 	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 0UL + TM_TEST_RESERVE);
@@ -142,7 +147,7 @@ static void tm_test_recycle_held(struct kunit *test)
 	held = list_first_entry(&monitor->samples, struct task_sample, node);
 	kref_get(&held->ref);
 
-	KUNIT_EXPECT_NOT_NULL(test, tm_test_sample(test, monitor, time));
+	tm_test_takes(test, monitor, time);
 	KUNIT_EXPECT_EQ(test, tm->stats.recycled, 2ULL);
 	KUNIT_EXPECT_EQ(test, held->time, 1ULL);
 	KUNIT_EXPECT_TRUE(test, tm_sample_put(held, tm));
@@ -159,10 +164,26 @@ static void tm_test_dropped(struct kunit *test)
 	((struct tm_test *)test->priv)->exhausted = true;
 	for (time = 1; time <= TM_TEST_RESERVE; time++)
 		tm_test_sample(test, rich, time);
-	KUNIT_EXPECT_NULL(test, tm_test_sample(test, poor, time));
+	KUNIT_EXPECT_EQ(test, PTR_ERR(tm_test_sample(test, poor, time)),
+			-ENOMEM + 0L);
 	KUNIT_EXPECT_EQ(test, tm->stats.dropped, 1ULL);
 	KUNIT_EXPECT_EQ(test, tm->stats.recycled, 0ULL);
 	KUNIT_EXPECT_EQ(test, rich->nr_samples, 0UL + TM_TEST_RESERVE);
+}
+
+/* Of a process that has ended there is no sample, and nothing changes. */
+static void tm_test_gone(struct kunit *test)
+{
+	struct tm_context *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+
+	tm_test_sample(test, monitor, 1);
+	tm_test_end(test, monitor);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(tm_test_sample(test, monitor, 2)),
+			-ESRCH + 0L);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 1UL);
+	KUNIT_EXPECT_EQ(test, tm->stats.taken, 1ULL);
+	KUNIT_EXPECT_EQ(test, tm->stats.dropped, 0ULL);
 }
 
 static void tm_test_cap(struct kunit *test)
@@ -238,6 +259,7 @@ static struct kunit_case tm_sample_cases[] = {
 	KUNIT_CASE(tm_test_recycle),
 	KUNIT_CASE(tm_test_recycle_held),
 	KUNIT_CASE(tm_test_dropped),
+	KUNIT_CASE(tm_test_gone),
 	KUNIT_CASE(tm_test_cap),
 	KUNIT_CASE(tm_test_scale),
 	KUNIT_CASE(tm_test_saturate),

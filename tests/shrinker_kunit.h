@@ -54,7 +54,7 @@ static void tm_test_last(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
 
 	sample = tm_test_sample(test, monitor, 2);
-	KUNIT_ASSERT_NOT_NULL(test, sample);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(sample));
 	KUNIT_EXPECT_GE(test, sample->usr, usr);
 	KUNIT_EXPECT_EQ(test, tm_count(tm), 1UL);
 }
@@ -99,8 +99,8 @@ static void tm_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 3ULL);
 }
 
-/* An exited process's entry goes with its last sample. */
-static void tm_test_exited(struct kunit *test)
+/* An ended process's entry goes with its last sample. */
+static void tm_test_ended(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
@@ -108,9 +108,8 @@ static void tm_test_exited(struct kunit *test)
 
 	for (time = 1; time <= 5; time++)
 		tm_test_sample(test, monitor, time);
-	mutex_lock(&tm->list_lock);
-	monitor->exited = true;
-	mutex_unlock(&tm->list_lock);
+	tm_test_end(test, monitor);
+	tm_test_round(test);
 
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 4, NULL), 4UL);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 1ULL);
@@ -210,18 +209,18 @@ static void tm_test_waits(struct kunit *test)
 		tm_test_sample(test, monitor, time);
 	init_completion(&scanner.done);
 
+	thread = kthread_create(tm_test_scanner_fn, &scanner,
+				"tm_test_scanner");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+
 	mutex_lock(&tm->list_lock);
-	thread = kthread_run(tm_test_scanner_fn, &scanner, "tm_test_scanner");
-	KUNIT_EXPECT_FALSE(test, IS_ERR(thread));
-	if (!IS_ERR(thread))
-		KUNIT_EXPECT_EQ(test,
-				wait_for_completion_timeout(&scanner.done,
-							    HZ / 5),
-				0UL);
+	wake_up_process(thread);
+	KUNIT_EXPECT_EQ(test,
+			wait_for_completion_timeout(&scanner.done, HZ / 5),
+			0UL);
 	mutex_unlock(&tm->list_lock);
 
-	if (!IS_ERR(thread))
-		wait_for_completion(&scanner.done);
+	wait_for_completion(&scanner.done);
 	KUNIT_EXPECT_EQ(test, scanner.freed, 2UL);
 }
 
@@ -229,7 +228,7 @@ static struct kunit_case tm_shrinker_cases[] = {
 	KUNIT_CASE(tm_test_nothing),
 	KUNIT_CASE(tm_test_last),
 	KUNIT_CASE(tm_test_order),
-	KUNIT_CASE(tm_test_exited),
+	KUNIT_CASE(tm_test_ended),
 	KUNIT_CASE(tm_test_buckets),
 	KUNIT_CASE(tm_test_oom),
 	KUNIT_CASE(tm_test_held),

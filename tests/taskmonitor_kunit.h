@@ -70,11 +70,11 @@ static void tm_test_next(struct kunit *test)
 	tm_monitor_put(m[1]);
 }
 
-/* A round goes on where it was when the next monitor is removed under it. */
+/* A round takes the living in slices, in the order of adding. */
 static void tm_test_slices(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct task_monitor *from, *m[TM_BULK_MAX + 3];
+	struct task_monitor *next = NULL, *m[TM_BULK_MAX + 3];
 	struct tm_batch batch = { };
 	int i;
 
@@ -82,15 +82,74 @@ static void tm_test_slices(struct kunit *test)
 		m[i] = tm_test_monitor(test);
 
 	mutex_lock(&tm->round_lock);
-	from = tm_round_slice(tm, NULL, 1, &batch);
-	KUNIT_EXPECT_PTR_EQ(test, from, m[TM_BULK_MAX]);
-	tm_test_remove(test, m[TM_BULK_MAX]);
-	from = tm_round_slice(tm, from, 1, &batch);
+	tm_round_slice(tm, 1, &next, &batch);
+	KUNIT_EXPECT_PTR_EQ(test, next, m[TM_BULK_MAX]);
+	KUNIT_EXPECT_EQ(test, tm->stats.taken, TM_BULK_MAX + 0ULL);
+	tm_round_slice(tm, 1, &next, &batch);
 	tm_batch_free(tm, &batch);
 	mutex_unlock(&tm->round_lock);
-	KUNIT_EXPECT_NULL(test, from);
-	KUNIT_EXPECT_EQ(test, tm->stats.taken, TM_BULK_MAX + 2ULL);
+	KUNIT_EXPECT_NULL(test, next);
+	KUNIT_EXPECT_EQ(test, tm->stats.taken, TM_BULK_MAX + 3ULL);
 	KUNIT_EXPECT_EQ(test, m[TM_BULK_MAX + 2]->nr_samples, 1UL);
+}
+
+/* A round goes on where it was when all of a slice have ended. */
+static void tm_test_slice_ends(struct kunit *test)
+{
+	struct tm_context *tm = tm_test_tm(test);
+	struct task_monitor *next = NULL, *m[TM_BULK_MAX + 3];
+	struct tm_batch batch = { };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(m); i++)
+		m[i] = tm_test_monitor(test);
+	for (i = 0; i < TM_BULK_MAX + 1; i++)
+		tm_test_end(test, m[i]);
+
+	mutex_lock(&tm->round_lock);
+	tm_round_slice(tm, 1, &next, &batch);
+	KUNIT_EXPECT_PTR_EQ(test, next, m[TM_BULK_MAX]);
+	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 3ULL);
+	tm_round_slice(tm, 1, &next, &batch);
+	tm_batch_free(tm, &batch);
+	mutex_unlock(&tm->round_lock);
+	KUNIT_EXPECT_NULL(test, next);
+	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 2ULL);
+	KUNIT_EXPECT_EQ(test, tm->stats.taken, 2ULL);
+}
+
+/* Rounds walk the living only; the ended are in the order of their ends. */
+static void tm_test_living(struct kunit *test)
+{
+	struct tm_context *tm = tm_test_tm(test);
+	struct task_monitor *m[3];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(m); i++)
+		m[i] = tm_test_monitor(test);
+	tm_test_round(test);
+	tm_test_end(test, m[2]);
+	tm_test_round(test);
+	tm_test_end(test, m[0]);
+	tm_test_round(test);
+
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&tm->living));
+	KUNIT_EXPECT_EQ(test, m[1]->ended_time, 0ULL);
+	KUNIT_EXPECT_EQ(test, m[1]->nr_samples, 3UL);
+	KUNIT_EXPECT_PTR_EQ(test, list_first_entry(&tm->ended,
+						   struct task_monitor,
+						   ended_node), m[2]);
+	KUNIT_EXPECT_PTR_EQ(test, list_last_entry(&tm->ended,
+						  struct task_monitor,
+						  ended_node), m[0]);
+	KUNIT_EXPECT_GT(test, m[0]->ended_time, m[2]->ended_time);
+	KUNIT_EXPECT_EQ(test, m[0]->ended_time, tm->round_time);
+	KUNIT_EXPECT_EQ(test, m[0]->nr_samples, 2UL);
+	KUNIT_EXPECT_EQ(test, m[2]->nr_samples, 1UL);
+	/* Further rounds have nothing more to note. */
+	tm_test_round(test);
+	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 3ULL);
+	KUNIT_EXPECT_EQ(test, tm->stats.taken, 7ULL);
 }
 
 /* One PID once; the first sample with it, unless sampling is stopped. */
@@ -120,6 +179,8 @@ static struct kunit_case tm_monitor_cases[] = {
 	KUNIT_CASE(tm_test_round_time),
 	KUNIT_CASE(tm_test_next),
 	KUNIT_CASE(tm_test_slices),
+	KUNIT_CASE(tm_test_slice_ends),
+	KUNIT_CASE(tm_test_living),
 	KUNIT_CASE(tm_test_add_remove),
 	{ }
 };

@@ -279,6 +279,8 @@ ended_while_stopped() {
 	done
 	is "$(stat_of monitors)" 5 'processes monitored before a round'
 	one_round
+	# What is left of theirs may be too little for a scan: more to evict.
+	produce "$(($(stat_of samples) + 400))"
 	drop_until 1
 	is "$(stat_of monitors)" 1 'processes monitored after a round'
 	is "$(nr_rows "$pid")" "$(stat_of samples)" 'rows of the living process'

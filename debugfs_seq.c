@@ -22,7 +22,7 @@
 
 #include "taskmonitor.h"
 
-/* What one read returns at most: some 300 rows, shown under one lock. */
+/* What one read returns at most: some 300 rows. */
 #define TM_READ_SIZE	SZ_32K
 
 /* "-2147483648\n", with a NUL at the end */
@@ -71,9 +71,8 @@ static char *tm_put_number(char *end, u64 number)
 
 /*
  * Write @sample as a row about PID @nr that ends at @end, with TM_ROW_MAX bytes
- * before it; returns where the row begins. From the end on, a number falls into
- * its place, digit after digit: a fifth of what snprintf() takes, and rows are
- * what a reader waits for.
+ * before it; returns where the row begins. Formats backwards, since digits come
+ * out least significant first: a fifth of snprintf()'s cost.
  */
 static char *tm_format_row(char *end, pid_t nr,
 			   const struct task_sample *sample)
@@ -107,101 +106,120 @@ static char *tm_format_row(char *end, pid_t nr,
 
 /**
  * struct tm_cursor - where a reader of the history is
- * @tm: the task monitor
- * @monitor: whose history is being read, with a reference; NULL at the end
- * @nr: its number as this reader sees it
- * @sample: the next row, with a reference, while no read is under way
+ * @lock: one call at a time; protects all that follows, and the seq_file
+ * @walk: over all monitors; it stands at the one whose history is being read
+ * @nr: the number of that one as this reader sees it
+ * @last: the row before the next one, with a reference; NULL if that is the
+ *	first of its history
+ * @nr_pinned: samples that are about to be shown
+ * @at: the next of them
+ * @pinned: those samples, each with a reference; while no read is under way there
+ *	are none
+ *
+ * Rows are shown with no lock held that others wait for: a slice of samples gets
+ * references under list_lock, and is shown after that.
  *
  * Reading goes on in O(1) where it stopped, and no row comes twice: eviction
- * takes the oldest first, so if @sample has left its history, so has all before
- * it, and the oldest one left is the next. While rows are being shown the
- * monitor's lock is held. All protected by the seq_file's own lock.
+ * takes the oldest first, so if @last has left its history, so has all before it,
+ * and the oldest one left is the next.
  */
 struct tm_cursor {
-	struct tm_context *tm;
-	struct task_monitor *monitor;
+	struct mutex lock;	/* one call at a time */
+	struct tm_walk walk;
 	pid_t nr;
-	struct task_sample *sample;
+	struct task_sample *last;
+	unsigned int nr_pinned;
+	unsigned int at;
+	struct task_sample *pinned[TM_PIN_MAX];
 };
 
-static void tm_cursor_set_monitor(struct tm_cursor *cursor,
-				  struct task_monitor *monitor)
+static void tm_cursor_set_last(struct tm_cursor *cursor,
+			       struct task_sample *sample)
 {
-	if (cursor->monitor)
-		tm_monitor_put(cursor->monitor);
-	cursor->monitor = monitor;
+	if (cursor->last)
+		tm_sample_put(cursor->last, cursor->walk.tm);
+	cursor->last = sample;
 }
 
-static void tm_cursor_set_sample(struct tm_cursor *cursor,
-				 struct task_sample *sample)
+/* Drop the references to the samples that are not shown. */
+static void tm_cursor_unpin(struct tm_cursor *cursor)
 {
-	if (cursor->sample)
-		tm_sample_put(cursor->sample, cursor->tm);
-	cursor->sample = sample;
+	while (cursor->at < cursor->nr_pinned)
+		tm_sample_put(cursor->pinned[cursor->at++], cursor->walk.tm);
+	cursor->nr_pinned = 0;
+	cursor->at = 0;
+}
+
+static void tm_cursor_rewind(struct tm_cursor *cursor)
+{
+	tm_cursor_unpin(cursor);
+	tm_cursor_set_last(cursor, NULL);
+	tm_walk_end(&cursor->walk);
+}
+
+/* Pin the samples after the last one, as many as one hold may, if any. */
+static void tm_cursor_pin(struct tm_cursor *cursor)
+	__must_hold(&cursor->walk.tm->list_lock)
+{
+	struct task_monitor *monitor = cursor->walk.monitor;
+	struct task_sample *sample = cursor->last;
+
+	lockdep_assert_held(&cursor->walk.tm->list_lock);
+
+	/* Of a removed monitor the last one is in a list that is being freed. */
+	if (!sample || monitor->removed || list_empty(&sample->node))
+		sample = list_entry(&monitor->samples, struct task_sample,
+				    node);
+	list_for_each_entry_continue(sample, &monitor->samples, node) {
+		kref_get(&sample->ref);
+		cursor->pinned[cursor->nr_pinned++] = sample;
+		if (cursor->nr_pinned == TM_PIN_MAX)
+			break;
+	}
 }
 
 /*
- * Move to the next monitor that this reader may see, from the first if there
- * is no current one. Returns false at the end.
+ * Stand at the next monitor, if this reader may see it with its first samples
+ * pinned. Returns false at the end.
  */
 static bool tm_cursor_next_monitor(struct tm_cursor *cursor)
 {
 	struct pid_namespace *ns = task_active_pid_ns(current);
-	struct task_monitor *monitor = cursor->monitor;
+	struct tm_context *tm = cursor->walk.tm;
+	struct task_monitor *monitor;
+	LIST_HEAD(gone);
 
-	mutex_lock(&cursor->tm->list_lock);
-	do {
-		monitor = tm_monitor_next(cursor->tm, monitor);
-		cursor->nr = monitor ? pid_nr_ns(monitor->pid, ns) : 0;
-	} while (monitor && !cursor->nr);
-	if (monitor)
-		tm_monitor_get(monitor);
-	mutex_unlock(&cursor->tm->list_lock);
-
-	tm_cursor_set_monitor(cursor, monitor);
+	tm_cursor_set_last(cursor, NULL);
+	raw_spin_lock(&tm->list_lock);
+	monitor = tm_walk_next(&cursor->walk, &gone);
+	if (monitor) {
+		cursor->nr = pid_nr_ns(monitor->pid, ns);
+		if (cursor->nr)
+			tm_cursor_pin(cursor);
+	}
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&gone);
 	return monitor;
 }
 
-/*
- * The first sample after the current monitor's, or of all if there is none.
- * Returns with the lock of the monitor held whose sample it is, or NULL.
- */
-static struct task_sample *tm_cursor_next_history(struct tm_cursor *cursor)
+/* The next row, pinned: after the last one, or the first of those that follow. */
+static struct task_sample *tm_cursor_fill(struct tm_cursor *cursor)
 {
-	struct task_sample *sample;
+	struct tm_context *tm = cursor->walk.tm;
 
-	while (tm_cursor_next_monitor(cursor)) {
-		mutex_lock(&cursor->monitor->history_lock);
-		sample = list_first_entry_or_null(&cursor->monitor->samples,
-						  struct task_sample, node);
-		if (sample)
-			return sample;
-		mutex_unlock(&cursor->monitor->history_lock);
+	tm_cursor_unpin(cursor);
+	if (cursor->walk.monitor) {
+		raw_spin_lock(&tm->list_lock);
+		if (cursor->nr)
+			tm_cursor_pin(cursor);
+		raw_spin_unlock(&tm->list_lock);
 	}
-	return NULL;
-}
-
-/* The sample at which the last read stopped, or what comes after it now. */
-static struct task_sample *tm_cursor_resume(struct tm_cursor *cursor)
-{
-	struct task_monitor *monitor = cursor->monitor;
-	struct task_sample *sample;
-
-	if (!monitor)
-		return NULL;
-
-	mutex_lock(&monitor->history_lock);
-	if (!monitor->removed && !list_empty(&cursor->sample->node))
-		sample = cursor->sample;
-	else
-		sample = list_first_entry_or_null(&monitor->samples,
-						  struct task_sample, node);
-	if (!sample) {
-		mutex_unlock(&monitor->history_lock);
-		sample = tm_cursor_next_history(cursor);
+	while (!cursor->nr_pinned) {
+		if (!tm_cursor_next_monitor(cursor))
+			return NULL;
+		cond_resched();
 	}
-	tm_cursor_set_sample(cursor, NULL);
-	return sample;
+	return cursor->pinned[0];
 }
 
 static void *tm_seq_start(struct seq_file *seq, loff_t *pos)
@@ -209,37 +227,27 @@ static void *tm_seq_start(struct seq_file *seq, loff_t *pos)
 	struct tm_cursor *cursor = seq->private;
 
 	/* Only 0 and where the last read stopped get here: see tm_seq_read(). */
-	if (*pos)
-		return tm_cursor_resume(cursor);
-
-	tm_cursor_set_sample(cursor, NULL);
-	tm_cursor_set_monitor(cursor, NULL);
-	return tm_cursor_next_history(cursor);
+	if (!*pos)
+		tm_cursor_rewind(cursor);
+	else if (!cursor->walk.monitor)
+		return NULL;
+	return tm_cursor_fill(cursor);
 }
 
 static void *tm_seq_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	struct tm_cursor *cursor = seq->private;
-	struct task_monitor *monitor = cursor->monitor;
-	struct task_sample *sample = v;
 
 	++*pos;
-	if (!list_is_last(&sample->node, &monitor->samples))
-		return list_next_entry(sample, node);
-	mutex_unlock(&monitor->history_lock);
-	return tm_cursor_next_history(cursor);
+	tm_cursor_set_last(cursor, v);
+	if (++cursor->at < cursor->nr_pinned)
+		return cursor->pinned[cursor->at];
+	return tm_cursor_fill(cursor);
 }
 
 static void tm_seq_stop(struct seq_file *seq, void *v)
 {
-	struct tm_cursor *cursor = seq->private;
-	struct task_sample *sample = v;
-
-	if (!sample)
-		return;
-	kref_get(&sample->ref);
-	tm_cursor_set_sample(cursor, sample);
-	mutex_unlock(&cursor->monitor->history_lock);
+	tm_cursor_unpin(seq->private);
 }
 
 static int tm_seq_show(struct seq_file *seq, void *v)
@@ -267,11 +275,15 @@ static int tm_seq_open(struct inode *inode, struct file *file)
 	cursor = __seq_open_private(file, &tm_seq_ops, sizeof(*cursor));
 	if (!cursor)
 		return -ENOMEM;
-	cursor->tm = inode->i_private;
+	mutex_init(&cursor->lock);
+	cursor->walk.tm = inode->i_private;
+	cursor->walk.over = TM_WALK_ALL;
 	/* More rows a read than fit a page, which is the default; it is tried. */
 	seq = file->private_data;
 	seq->buf = kvmalloc(TM_READ_SIZE, GFP_KERNEL);
 	seq->size = seq->buf ? TM_READ_SIZE : 0;
+	/* A jump into the middle would be a walk over all rows before it. */
+	file->f_mode &= ~FMODE_PREAD;
 	return 0;
 }
 
@@ -280,39 +292,49 @@ static int tm_seq_release(struct inode *inode, struct file *file)
 	struct seq_file *seq = file->private_data;
 	struct tm_cursor *cursor = seq->private;
 
-	tm_cursor_set_sample(cursor, NULL);
-	tm_cursor_set_monitor(cursor, NULL);
+	tm_cursor_rewind(cursor);
+	mutex_destroy(&cursor->lock);
 	return seq_release_private(inode, file);
 }
 
 /*
- * A jump into the middle would make seq_file walk all before it in one go, with
- * the sampler waiting. So a read is at 0, or goes on from the last one: that is
- * what pread() is told apart by.
+ * A read is at 0, or goes on from the last one. pread() does not get here, but
+ * io_uring comes with any offset.
  */
 static ssize_t tm_seq_read(struct file *file, char __user *buf, size_t size,
 			   loff_t *ppos)
 {
 	struct seq_file *seq = file->private_data;
+	struct tm_cursor *cursor = seq->private;
+	ssize_t ret = -ESPIPE;
 
-	if (*ppos && (*ppos != file->f_pos || *ppos != seq->read_pos))
-		return -ESPIPE;
-	return seq_read(file, buf, size, ppos);
+	mutex_lock(&cursor->lock);
+	if (*ppos == READ_ONCE(file->f_pos) &&
+	    (!*ppos || *ppos == seq->read_pos))
+		ret = seq_read(file, buf, size, ppos);
+	mutex_unlock(&cursor->lock);
+	return ret;
 }
 
 static loff_t tm_seq_llseek(struct file *file, loff_t offset, int whence)
 {
+	struct seq_file *seq = file->private_data;
+	struct tm_cursor *cursor = seq->private;
+	loff_t ret = -ESPIPE;
+
+	mutex_lock(&cursor->lock);
 	if (whence == SEEK_CUR)
 		offset += file->f_pos;
-	else if (whence != SEEK_SET)
-		return -ESPIPE;
-
+	if (whence != SEEK_CUR && whence != SEEK_SET)
+		goto out;
 	/* Where am I? That moves nothing. */
 	if (offset == file->f_pos)
-		return offset;
-	if (offset)
-		return -ESPIPE;
-	return seq_lseek(file, 0, SEEK_SET);
+		ret = offset;
+	else if (!offset)
+		ret = seq_lseek(file, 0, SEEK_SET);
+out:
+	mutex_unlock(&cursor->lock);
+	return ret;
 }
 
 /*
@@ -352,8 +374,8 @@ static ssize_t tm_write(struct file *file, const char __user *ubuf,
 	if (err)
 		return err;
 
-	err = nr > 0 ? tm_monitor_add(cursor->tm, nr) :
-		       tm_monitor_remove(cursor->tm, -nr);
+	err = nr > 0 ? tm_monitor_add(cursor->walk.tm, nr) :
+		       tm_monitor_remove(cursor->walk.tm, -nr);
 	return err ?: size;
 }
 
@@ -373,9 +395,9 @@ static int tm_stats_show(struct seq_file *seq, void *v)
 	struct tm_context *tm = seq->private;
 	struct tm_stats stats;
 
-	mutex_lock(&tm->list_lock);
+	raw_spin_lock(&tm->list_lock);
 	stats = tm->stats;
-	mutex_unlock(&tm->list_lock);
+	raw_spin_unlock(&tm->list_lock);
 
 	seq_printf(seq, "monitors %llu\n", stats.monitors);
 	seq_printf(seq, "samples %llu\n", stats.samples);
@@ -399,75 +421,153 @@ DEFINE_SHOW_ATTRIBUTE(tm_stats);
 /* The attribute's callbacks are given no context. */
 static struct tm_context *tm_sysfs_context;
 
-/* The newest sample of @monitor that was taken up to @time, or NULL. */
-static struct task_sample *tm_sample_up_to(struct task_monitor *monitor,
-					   u64 time)
-{
-	struct task_sample *sample;
+/* The shortest row has 72 bytes, and more rows than this fit no page. */
+#define TM_NEWEST_MAX	(PAGE_SIZE / 72)
 
-	list_for_each_entry_reverse(sample, &monitor->samples, node)
-		if (sample->time <= time)
-			return sample;
-	return NULL;
-}
-
-/*
- * The time of the last round up to @time that has samples which this reader may
- * see, or 0.
+/**
+ * struct tm_newest - the newest samples that a walk has come by
+ * @nr: how many
+ * @rows: those samples, newest first, each with a reference, and the number of
+ *	its process as the reader sees it
  */
-static u64 tm_last_round_before(struct tm_context *tm, u64 time)
-{
-	struct task_monitor *monitor;
-	struct task_sample *sample;
-	u64 newest = 0;
+struct tm_newest {
+	unsigned int nr;
+	struct {
+		struct task_sample *sample;
+		pid_t nr;
+	} rows[TM_NEWEST_MAX];
+};
 
-	list_for_each_entry(monitor, &tm->tasks, node) {
-		if (!pid_vnr(monitor->pid))
-			continue;
-		sample = tm_sample_up_to(monitor, time);
-		if (sample)
-			newest = max(newest, sample->time);
-	}
-	return newest;
+/* Samples up to this time are of no use any more. */
+static u64 tm_newest_floor(const struct tm_newest *newest)
+{
+	return newest->nr < TM_NEWEST_MAX ?
+	       0 : newest->rows[TM_NEWEST_MAX - 1].sample->time;
 }
 
-/* Write the rows of the round at @time. Returns false when the page is full. */
-static bool tm_show_round(struct tm_context *tm, u64 time, char *page,
-			  ssize_t *len)
+/* Insert @sample, whose reference it takes over, unless it is of no use. */
+static void tm_newest_insert(struct tm_context *tm, struct tm_newest *newest,
+			     struct task_sample *sample, pid_t nr)
 {
-	struct task_monitor *monitor;
-	struct task_sample *sample;
-	char buf[TM_ROW_MAX], *end = buf + sizeof(buf), *row;
-	pid_t nr;
+	bool useless = sample->time <= tm_newest_floor(newest);
+	unsigned int i;
 
-	list_for_each_entry(monitor, &tm->tasks, node) {
-		nr = pid_vnr(monitor->pid);
-		sample = tm_sample_up_to(monitor, time);
-		if (!nr || !sample || sample->time != time)
-			continue;
-		row = tm_format_row(end, nr, sample);
-		if (*len + (end - row) >= PAGE_SIZE)
-			return false;
-		memcpy(page + *len, row, end - row);
-		*len += end - row;
+	/* A process that ended after one walk passed it comes in the other too. */
+	for (i = 0; i < newest->nr && !useless; i++)
+		useless = newest->rows[i].sample == sample;
+	if (useless) {
+		tm_sample_put(sample, tm);
+		return;
 	}
-	return true;
+	if (newest->nr == TM_NEWEST_MAX)
+		tm_sample_put(newest->rows[--newest->nr].sample, tm);
+	for (i = newest->nr++; i; i--) {
+		if (newest->rows[i - 1].sample->time >= sample->time)
+			break;
+		newest->rows[i] = newest->rows[i - 1];
+	}
+	newest->rows[i].sample = sample;
+	newest->rows[i].nr = nr;
+}
+
+/* Pin the samples of @monitor that are newer than @floor; returns how many. */
+static unsigned int tm_pin_newest(struct tm_context *tm,
+				  struct task_monitor *monitor, u64 floor,
+				  struct task_sample *pinned[TM_NEWEST_MAX])
+	__must_hold(&tm->list_lock)
+{
+	struct task_sample *sample;
+	unsigned int nr = 0;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	list_for_each_entry_reverse(sample, &monitor->samples, node) {
+		if (nr == TM_NEWEST_MAX || sample->time <= floor)
+			break;
+		kref_get(&sample->ref);
+		pinned[nr++] = sample;
+	}
+	return nr;
+}
+
+/* Add the samples of the next monitor. Returns false when that was the last. */
+static bool tm_newest_add(struct tm_walk *walk, struct tm_newest *newest)
+{
+	struct task_sample *pinned[TM_NEWEST_MAX] __uninitialized;
+	u64 floor = tm_newest_floor(newest);
+	struct tm_context *tm = walk->tm;
+	struct task_monitor *monitor;
+	unsigned int i, nr_pinned = 0;
+	LIST_HEAD(gone);
+	bool more = false;
+	pid_t nr = 0;
+
+	raw_spin_lock(&tm->list_lock);
+	monitor = tm_walk_next(walk, &gone);
+	if (monitor) {
+		/* Of those that ended before, none may have a newer one. */
+		more = walk->over != TM_WALK_ENDED ||
+		       monitor->ended_newest > floor;
+		nr = pid_vnr(monitor->pid);
+		if (nr)
+			nr_pinned = tm_pin_newest(tm, monitor, floor, pinned);
+	}
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&gone);
+
+	for (i = 0; i < nr_pinned; i++)
+		tm_newest_insert(tm, newest, pinned[i], nr);
+	return more;
+}
+
+static void tm_newest_walk(struct tm_context *tm, enum tm_walk_over over,
+			   struct tm_newest *newest)
+{
+	struct tm_walk walk = { .tm = tm, .over = over };
+
+	while (tm_newest_add(&walk, newest))
+		cond_resched();
+	tm_walk_end(&walk);
+}
+
+/* Write the rows, as many whole ones as fit, and drop all references. */
+static ssize_t tm_newest_show(struct tm_context *tm, struct tm_newest *newest,
+			      char *page)
+{
+	char buf[TM_ROW_MAX], *end = buf + sizeof(buf), *row;
+	bool full = false;
+	ssize_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < newest->nr; i++) {
+		row = tm_format_row(end, newest->rows[i].nr,
+				    newest->rows[i].sample);
+		full = full || len + (end - row) >= PAGE_SIZE;
+		if (!full) {
+			memcpy(page + len, row, end - row);
+			len += end - row;
+		}
+		tm_sample_put(newest->rows[i].sample, tm);
+	}
+	return len;
 }
 
 static ssize_t taskmonitor_show(struct kobject *kobj,
 				struct kobj_attribute *attr, char *page)
 {
 	struct tm_context *tm = tm_sysfs_context;
-	ssize_t len = 0;
-	u64 time;
+	struct tm_newest *newest;
+	ssize_t len;
 
-	/* Every turn writes a row or ends it: a page bounds how deep this goes. */
-	mutex_lock(&tm->list_lock);
-	for (time = tm_last_round_before(tm, U64_MAX); time;
-	     time = tm_last_round_before(tm, time - 1))
-		if (!tm_show_round(tm, time, page, &len))
-			break;
-	mutex_unlock(&tm->list_lock);
+	newest = kmalloc(sizeof(*newest), GFP_KERNEL);
+	if (!newest)
+		return -ENOMEM;
+	newest->nr = 0;
+	/* One that ends in between is found by the second. */
+	tm_newest_walk(tm, TM_WALK_LIVING, newest);
+	tm_newest_walk(tm, TM_WALK_ENDED, newest);
+	len = tm_newest_show(tm, newest, page);
+	kfree(newest);
 	return len;
 }
 
@@ -498,7 +598,8 @@ static ssize_t taskmonitor_store(struct kobject *kobj,
 	return -EINVAL;
 }
 
-static struct kobj_attribute tm_attribute = __ATTR_RW(taskmonitor);
+/* What others' processes do is root's to hand out. */
+static struct kobj_attribute tm_attribute = __ATTR_RW_MODE(taskmonitor, 0600);
 
 /**
  * tm_files_init() - create the module's files

@@ -10,9 +10,13 @@
 #include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
+#include <linux/mmdebug.h>
+#include <linux/nodemask.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/sched/cputime.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/seqlock.h>
@@ -22,9 +26,7 @@
 #include "taskmonitor.h"
 
 /* A cache line, and 64 of them fill a page. */
-#ifdef CONFIG_64BIT
 static_assert(sizeof(struct task_sample) == 64);
-#endif
 
 /* Until 6.5 a cache could not ask for this; see tm_cache_init(). */
 #ifndef SLAB_NO_MERGE
@@ -73,26 +75,31 @@ void tm_cache_exit(struct tm_context *tm)
 }
 
 /**
- * tm_batch_fill() - allocate samples together
+ * tm_supply_fill() - allocate samples together
  * @tm: the task monitor
- * @batch: where they go, besides those that it has
+ * @supply: where they go, besides those that it has
  * @nr: how many it is to have then, up to TM_BULK_MAX; without memory it stays
  *	as it is, for the reserve is left alone
  * @gfp: GFP_KERNEL where the caller may wait for memory, GFP_NOWAIT elsewhere
  *
- * Context: any lock may be held with GFP_NOWAIT, none of reclaim's otherwise.
+ * Context: sleeps if @gfp says so; no lock held that the shrinker takes.
  */
-void tm_batch_fill(struct tm_context *tm, struct tm_batch *batch,
-		   unsigned int nr, gfp_t gfp)
+void tm_supply_fill(struct tm_context *tm, struct tm_supply *supply,
+		    unsigned int nr, gfp_t gfp)
 {
+	struct tm_batch *batch = &supply->batch;
+
+	if (nr <= batch->nr || supply->slab_failed)
+		return;
 	/*
 	 * All or nothing. The result counts the objects up to 7.1 and is a bool
 	 * from 7.2 on: added up, all objects but one would be lost there.
 	 */
-	if (nr > batch->nr &&
-	    kmem_cache_alloc_bulk(tm->slab, gfp | __GFP_NOWARN, nr - batch->nr,
+	if (kmem_cache_alloc_bulk(tm->slab, gfp | __GFP_NOWARN, nr - batch->nr,
 				  batch->samples + batch->nr))
 		batch->nr = nr;
+	else
+		supply->slab_failed = true;
 }
 
 /**
@@ -114,32 +121,33 @@ void tm_batch_free(struct tm_context *tm, struct tm_batch *batch)
 }
 
 /*
- * A sample that is not yet filled, with one reference, or NULL: one of @batch,
- * or else from the slab, or else from the reserve.
+ * A sample that is not yet filled, or NULL: one of @supply, or else from the
+ * slab, or else from the reserve. Once both were empty they are not asked again
+ * in this round: what is reused costs less than what is not there.
  *
  * mempool_alloc() is never called with direct reclaim: it would not fail but
- * wait until somebody frees a sample, and nobody has to.
+ * wait until a sample is freed, which may never happen.
  */
 static struct task_sample *tm_sample_alloc(struct tm_context *tm,
-					   struct tm_batch *batch)
+					   struct tm_supply *supply)
 {
 	struct task_sample *sample;
 
-	if (batch->nr)
-		sample = batch->samples[--batch->nr];
-	else
-		sample = mempool_alloc(tm->pool, GFP_NOWAIT);
-	if (sample)
-		kref_init(&sample->ref);
+	if (supply->batch.nr)
+		return supply->batch.samples[--supply->batch.nr];
+	if (supply->pool_failed)
+		return NULL;
+	sample = mempool_alloc(tm->pool, GFP_NOWAIT);
+	supply->pool_failed = !sample;
 	return sample;
 }
 
-/* The object itself is freed by who dropped the last reference. */
+/* The object itself is freed by the one that dropped the last reference. */
 static void tm_sample_release(struct kref *ref)
 {
 	struct task_sample *sample = container_of(ref, struct task_sample, ref);
 
-	WARN_ON_ONCE(!list_empty(&sample->node));
+	VM_WARN_ON_ONCE(!list_empty(&sample->node));
 }
 
 /**
@@ -147,8 +155,8 @@ static void tm_sample_release(struct kref *ref)
  * @sample: the sample
  * @tm: the task monitor whose pool it came from
  *
- * The release unlinks nothing: who takes a sample off its list holds the locks
- * for that and drops the list's reference after it. So kref_put_mutex() is not
+ * The release unlinks nothing: a sample is taken off its list under list_lock,
+ * and the list's reference is dropped after that. So kref_put_lock() is not
  * needed, nor kref_get_unless_zero(): what is in a list has a reference.
  *
  * Context: does not sleep and takes no lock of ours.
@@ -184,24 +192,39 @@ static u64 tm_saturate(u64 value, unsigned int bits)
 }
 
 /*
- * The memory of @task. No reference to the mm is taken, for the last mmput()
- * runs the whole exit_mmap(): exit and exec replace ->mm under task_lock.
+ * The mm of @task with a reference to the struct, or NULL. It is not one of
+ * mm_users: the last mmput() runs the whole exit_mmap(). Exit and exec replace
+ * ->mm under task_lock, for which they wait, so no figure is read under it. A
+ * kernel thread has no mm of its own, but may have borrowed one.
  */
+static struct mm_struct *tm_grab_mm(struct task_struct *task)
+{
+	struct mm_struct *mm = NULL;
+
+	if (task->flags & PF_KTHREAD)
+		return NULL;
+	task_lock(task);
+	if (task->mm) {
+		mm = task->mm;
+		mmgrab(mm);
+	}
+	task_unlock(task);
+	return mm;
+}
+
+/* The memory of @task. */
 static void tm_get_memory(struct task_struct *task, struct task_sample *sample)
 {
 	unsigned long total = 0, stack = 0, data = 0, rss = 0;
-	struct mm_struct *mm;
+	struct mm_struct *mm = tm_grab_mm(task);
 
-	task_lock(task);
-	mm = task->mm;
-	if (mm && !(task->flags & PF_KTHREAD)) {
+	if (mm) {
 		total = READ_ONCE(mm->total_vm);
 		stack = READ_ONCE(mm->stack_vm);
 		data = READ_ONCE(mm->data_vm);
 		rss = tm_mm_rss(mm);
+		mmdrop(mm);
 	}
-	task_unlock(task);
-
 	sample->total = tm_saturate(total, TM_TOTAL_BITS);
 	sample->stack = tm_saturate(stack, TM_STACK_BITS);
 	sample->data = tm_saturate(data, TM_DATA_BITS);
@@ -228,53 +251,53 @@ static void tm_get_task_cputime(struct task_struct *task,
 	tm_add_task_cputime(task, sum);
 }
 
-static void tm_sum_group_cputime(struct task_struct *task,
-				 struct tm_cputime *sum)
-{
-	struct signal_struct *signal = task->signal;
-	struct task_struct *thread;
-
-	sum->utime = signal->utime;
-	sum->stime = signal->stime;
-	sum->runtime = signal->sum_sched_runtime;
-	/* for_each_thread() names tasklist_lock to lockdep: not exported. */
-	list_for_each_entry_rcu(thread, &signal->thread_head, thread_node)
-		tm_add_task_cputime(thread, sum);
-}
+/* Storms of exiting threads that a sample waits out before it gives up. */
+#define TM_CPUTIME_TRIES	8
 
 /*
- * The CPU time of all threads of @task's group, the dead ones included, as
- * thread_group_cputime() reads it, which is not exported. A thread that exits
- * moves its time to the group under stats_lock, so nothing is counted twice.
+ * The CPU time of all threads of @task's group, the dead ones included.
+ *
+ * A thread that exits moves its time to the group and leaves the list in one
+ * section of stats_lock. The sums are read outside of such a section and before
+ * the threads are, so nothing counts twice. A thread that exits after that would
+ * not count at all: then all is read again, as thread_group_cputime() does it,
+ * which is not exported. Where threads exit all the time it is given up: too
+ * little, which the next sample makes good. stats_lock is never taken, for an
+ * exit would wait until all threads are read.
  */
 static void tm_get_group_cputime(struct task_struct *task,
 				 struct tm_cputime *sum)
 {
-	seqlock_t *lock = &task->signal->stats_lock;
-	unsigned int seq = read_seqbegin(lock);
-	unsigned long flags;
+	unsigned int seq, tries = TM_CPUTIME_TRIES;
+	struct signal_struct *signal = task->signal;
+	struct task_struct *thread;
 
-	tm_sum_group_cputime(task, sum);
-	if (!read_seqretry(lock, seq))
-		return;
-
-	/* A thread exited meanwhile. Once is enough: keep them from it. */
-	read_seqlock_excl_irqsave(lock, flags);
-	tm_sum_group_cputime(task, sum);
-	read_sequnlock_excl_irqrestore(lock, flags);
+	do {
+		do {
+			seq = read_seqbegin(&signal->stats_lock);
+			sum->utime = signal->utime;
+			sum->stime = signal->stime;
+			sum->runtime = signal->sum_sched_runtime;
+		} while (read_seqretry(&signal->stats_lock, seq));
+		/* for_each_thread() names tasklist_lock to lockdep: not exported. */
+		list_for_each_entry_rcu(thread, &signal->thread_head,
+					thread_node)
+			tm_add_task_cputime(thread, sum);
+	} while (read_seqretry(&signal->stats_lock, seq) && --tries);
 }
 
 /*
  * Split the time that ran as the ticks say, as cputime_adjust() in
  * kernel/sched/cputime.c does it for /proc: neither part ever falls below what
- * @prev says, and their sum is the time that ran. @prev becomes the result.
+ * @baseline says, and their sum is the time that ran. @baseline becomes the
+ * result.
  */
 static void tm_scale_cputime(const struct tm_cputime *now,
-			     struct tm_cputime *prev)
+			     struct tm_cputime *baseline)
 {
 	u64 utime = now->utime, stime = now->stime, runtime = now->runtime;
 
-	if (prev->utime + prev->stime >= runtime)
+	if (baseline->utime + baseline->stime >= runtime)
 		return;
 
 	if (!stime)
@@ -286,26 +309,30 @@ static void tm_scale_cputime(const struct tm_cputime *now,
 		stime = min(mul_u64_u64_div_u64(stime, runtime, utime + stime),
 			    runtime);
 
-	stime = max(stime, prev->stime);
+	stime = max(stime, baseline->stime);
 	utime = runtime - stime;
-	if (utime < prev->utime) {
-		utime = prev->utime;
+	if (utime < baseline->utime) {
+		utime = baseline->utime;
 		stime = runtime - utime;
 	}
-	prev->utime = utime;
-	prev->stime = stime;
+	baseline->utime = utime;
+	baseline->stime = stime;
 }
 
 /*
  * Fill @sample with what @task, whom @monitor watches, has used up to now.
  *
  * Context: RCU read-side critical section, which keeps @task and its signal
- * struct; round_lock, for the previous figures.
+ * struct.
  */
 static void tm_get_sample(struct task_monitor *monitor,
 			  struct task_struct *task, struct task_sample *sample)
+	__must_hold(&monitor->history_lock)
 {
 	struct tm_cputime now;
+
+	lockdep_assert_held(&monitor->history_lock);
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the task may go");
 
 	if (monitor->type == PIDTYPE_TGID) {
 		tm_get_group_cputime(task, &now);
@@ -314,10 +341,10 @@ static void tm_get_sample(struct task_monitor *monitor,
 		tm_get_task_cputime(task, &now);
 		sample->threads = 1;
 	}
-	tm_scale_cputime(&now, &monitor->prev);
+	tm_scale_cputime(&now, &monitor->baseline);
 
-	sample->usr = monitor->prev.utime;
-	sample->sys = monitor->prev.stime;
+	sample->usr = monitor->baseline.utime;
+	sample->sys = monitor->baseline.stime;
 	sample->state = task_state_index(task);
 	tm_get_memory(task, sample);
 }
@@ -331,8 +358,12 @@ static void tm_get_sample(struct task_monitor *monitor,
  * does not touch the tree.
  */
 
-static struct task_sample *tm_oldest_sample(const struct task_monitor *monitor)
+static struct task_sample *tm_oldest_sample(struct tm_context *tm,
+					    const struct task_monitor *monitor)
+	__must_hold(&tm->list_lock)
 {
+	lockdep_assert_held(&tm->list_lock);
+
 	return list_first_entry(&monitor->samples, struct task_sample, node);
 }
 
@@ -344,26 +375,32 @@ static int tm_bucket_cmp(struct rb_node *a, const struct rb_node *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Enter the bucket of the oldest sample; the first to enter stands for it. */
-static void tm_bucket_join(struct tm_context *tm, struct task_monitor *monitor)
+/*
+ * Enter the bucket of the oldest sample; the first to enter stands for it. Inline,
+ * as the other: eviction does little else.
+ */
+static inline void tm_bucket_join(struct tm_context *tm,
+				  struct task_monitor *monitor)
 	__must_hold(&tm->list_lock)
 {
 	struct rb_node *node;
 
 	lockdep_assert_held(&tm->list_lock);
 
-	monitor->oldest_time = tm_oldest_sample(monitor)->time;
-	node = rb_find_add(&monitor->evict_node, &tm->evict_tree,
+	monitor->oldest_time = tm_oldest_sample(tm, monitor)->time;
+	node = rb_find_add(&monitor->evict_node, &tm->evict_tree.rb_root,
 			   tm_bucket_cmp);
 	if (node)
 		hlist_add_head(&monitor->bucket_peer,
 			       &rb_entry(node, struct task_monitor,
 					 evict_node)->bucket_peers);
+	else if (!rb_prev(&monitor->evict_node))
+		tm->evict_tree.rb_leftmost = &monitor->evict_node;
 }
 
 /* Leave it. Who stands for a bucket is replaced by a peer, the successor. */
-static void tm_bucket_leave(struct tm_context *tm,
-			    struct task_monitor *monitor)
+static inline void tm_bucket_leave(struct tm_context *tm,
+				   struct task_monitor *monitor)
 	__must_hold(&tm->list_lock)
 {
 	struct task_monitor *successor;
@@ -375,18 +412,18 @@ static void tm_bucket_leave(struct tm_context *tm,
 		return;
 	}
 	if (hlist_empty(&monitor->bucket_peers)) {
-		rb_erase(&monitor->evict_node, &tm->evict_tree);
+		rb_erase_cached(&monitor->evict_node, &tm->evict_tree);
 		return;
 	}
 	successor = hlist_entry(monitor->bucket_peers.first,
 				struct task_monitor, bucket_peer);
 	hlist_del_init(&successor->bucket_peer);
 	hlist_move_list(&monitor->bucket_peers, &successor->bucket_peers);
-	rb_replace_node(&monitor->evict_node, &successor->evict_node,
-			&tm->evict_tree);
+	rb_replace_node_cached(&monitor->evict_node, &successor->evict_node,
+			       &tm->evict_tree);
 }
 
-/* A monitor that has one of the oldest samples: a peer, which costs less. */
+/* One of those that have the oldest samples: a peer, for that costs less. */
 static struct task_monitor *tm_bucket_first(struct tm_context *tm)
 	__must_hold(&tm->list_lock)
 {
@@ -394,12 +431,45 @@ static struct task_monitor *tm_bucket_first(struct tm_context *tm)
 
 	lockdep_assert_held(&tm->list_lock);
 
-	first = rb_entry_safe(rb_first(&tm->evict_tree), struct task_monitor,
-			      evict_node);
-	if (!first || hlist_empty(&first->bucket_peers))
+	first = rb_entry(rb_first_cached(&tm->evict_tree), struct task_monitor,
+			 evict_node);
+	if (hlist_empty(&first->bucket_peers))
 		return first;
 	return hlist_entry(first->bucket_peers.first, struct task_monitor,
 			   bucket_peer);
+}
+
+static bool tm_has_samples(const struct tm_context *tm)
+	__must_hold(&tm->list_lock)
+{
+	lockdep_assert_held(&tm->list_lock);
+
+	return !RB_EMPTY_ROOT(&tm->evict_tree.rb_root);
+}
+
+/* Tell the shrinker on which node the sample lies that goes first. */
+static noinline void tm_note_oldest_nid(struct tm_context *tm)
+	__must_hold(&tm->list_lock)
+{
+	int nid = NUMA_NO_NODE;
+	void *oldest;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	if (tm_has_samples(tm)) {
+		oldest = tm_oldest_sample(tm, tm_bucket_first(tm));
+		nid = page_to_nid(virt_to_page(oldest));
+	}
+	WRITE_ONCE(tm->oldest_nid, nid);
+}
+
+static void tm_note_oldest(struct tm_context *tm)
+	__must_hold(&tm->list_lock)
+{
+	lockdep_assert_held(&tm->list_lock);
+
+	if (nr_online_nodes > 1)
+		tm_note_oldest_nid(tm);
 }
 
 /*
@@ -410,15 +480,17 @@ static struct task_monitor *tm_bucket_first(struct tm_context *tm)
 /* Link @sample as the newest; its reference becomes the history's. */
 static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
 			   struct task_sample *sample)
-	__must_hold(&tm->list_lock)
 	__must_hold(&monitor->history_lock)
+	__must_hold(&tm->list_lock)
 {
-	lockdep_assert_held(&tm->list_lock);
 	lockdep_assert_held(&monitor->history_lock);
+	lockdep_assert_held(&tm->list_lock);
 
 	list_add_tail(&sample->node, &monitor->samples);
-	if (!monitor->nr_samples++)
+	if (!monitor->nr_samples++) {
 		tm_bucket_join(tm, monitor);
+		tm_note_oldest(tm);
+	}
 	WRITE_ONCE(tm->stats.samples, tm->stats.samples + 1);
 	tm->stats.taken++;
 }
@@ -426,29 +498,26 @@ static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
 /*
  * Evict the oldest sample of a history that is not empty, and count it in
  * @counter. If the reference was the last, the object goes to @batch, which has
- * room for it. Returns whether it does; a reader may still hold it.
+ * room for it; a reader may still have one.
  */
-static bool tm_history_evict(struct tm_context *tm,
+static void tm_history_evict(struct tm_context *tm,
 			     struct task_monitor *monitor, u64 *counter,
 			     struct tm_batch *batch)
 	__must_hold(&tm->list_lock)
-	__must_hold(&monitor->history_lock)
 {
-	struct task_sample *sample = tm_oldest_sample(monitor);
+	struct task_sample *sample = tm_oldest_sample(tm, monitor);
 
 	lockdep_assert_held(&tm->list_lock);
-	lockdep_assert_held(&monitor->history_lock);
 
 	tm_bucket_leave(tm, monitor);
 	list_del_init(&sample->node);
 	if (--monitor->nr_samples)
 		tm_bucket_join(tm, monitor);
+	tm_note_oldest(tm);
 	WRITE_ONCE(tm->stats.samples, tm->stats.samples - 1);
 	(*counter)++;
-	if (!kref_put(&sample->ref, tm_sample_release))
-		return false;
-	batch->samples[batch->nr++] = sample;
-	return true;
+	if (kref_put(&sample->ref, tm_sample_release))
+		batch->samples[batch->nr++] = sample;
 }
 
 /**
@@ -457,20 +526,18 @@ static bool tm_history_evict(struct tm_context *tm,
  * @monitor: whose history it is; it may be empty
  * @samples: its samples go to the end of this list, for tm_history_free()
  *
- * Context: @tm->list_lock and @monitor->history_lock held; the time that it
- * takes does not depend on the history.
+ * Context: @tm->list_lock held; takes as long for any history.
  */
 void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
 		    struct list_head *samples)
 	__must_hold(&tm->list_lock)
-	__must_hold(&monitor->history_lock)
 {
 	lockdep_assert_held(&tm->list_lock);
-	lockdep_assert_held(&monitor->history_lock);
 
 	if (!monitor->nr_samples)
 		return;
 	tm_bucket_leave(tm, monitor);
+	tm_note_oldest(tm);
 	WRITE_ONCE(tm->stats.samples, tm->stats.samples - monitor->nr_samples);
 	tm->stats.removed += monitor->nr_samples;
 	monitor->nr_samples = 0;
@@ -480,33 +547,36 @@ void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
 /**
  * tm_evict_oldest() - evict the oldest samples of all histories
  * @tm: the task monitor
+ * @nid: the node that they have to lie on, or NUMA_NO_NODE for any. Samples on
+ *	other nodes are not skipped, for that would be another order: they end it
  * @want: how many, up to TM_BULK_MAX
  * @batch: becomes the objects to which nobody has a reference any more
  *
  * An ended process's entry goes with its last sample.
  *
- * Context: takes @tm->list_lock and waits for it; may be called in reclaim.
- * Return: how many were evicted, fewer than @want only if there are no more.
+ * Context: takes @tm->list_lock; may be called in reclaim.
+ * Return: how many were evicted; fewer than @want only if there are no more.
  */
-unsigned int tm_evict_oldest(struct tm_context *tm, unsigned int want,
+unsigned int tm_evict_oldest(struct tm_context *tm, int nid, unsigned int want,
 			     struct tm_batch *batch)
 {
 	struct task_monitor *monitor;
 	unsigned int evicted;
+	LIST_HEAD(gone);
 
 	batch->nr = 0;
-	mutex_lock(&tm->list_lock);
-	for (evicted = 0; evicted < want; evicted++) {
-		monitor = tm_bucket_first(tm);
-		if (!monitor)
+	raw_spin_lock(&tm->list_lock);
+	for (evicted = 0; evicted < want && tm_has_samples(tm); evicted++) {
+		if (tm->oldest_nid != NUMA_NO_NODE && tm->oldest_nid != nid &&
+		    nid != NUMA_NO_NODE)
 			break;
-		mutex_lock(&monitor->history_lock);
+		monitor = tm_bucket_first(tm);
 		tm_history_evict(tm, monitor, &tm->stats.reclaimed, batch);
-		mutex_unlock(&monitor->history_lock);
-		if (monitor->ended_time && !monitor->nr_samples)
-			tm_monitor_unlink(tm, monitor);
+		if (monitor->ended && !monitor->nr_samples)
+			tm_monitor_unlink(tm, monitor, &gone);
 	}
-	mutex_unlock(&tm->list_lock);
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&gone);
 	return evicted;
 }
 
@@ -541,59 +611,95 @@ void tm_history_free(struct tm_context *tm, struct list_head *samples)
  */
 static struct task_sample *
 tm_sample_get_or_recycle(struct tm_context *tm, struct task_monitor *monitor,
-			 struct tm_batch *batch)
-	__must_hold(&tm->list_lock)
+			 struct tm_supply *supply)
 	__must_hold(&monitor->history_lock)
 {
-	unsigned long max = READ_ONCE(tm->max_samples);
 	struct task_sample *sample;
+	bool empty;
 
-	lockdep_assert_held(&tm->list_lock);
 	lockdep_assert_held(&monitor->history_lock);
 
-	while (max && monitor->nr_samples >= max) {
-		if (batch->nr == TM_BULK_MAX)
-			tm_batch_free(tm, batch);
+	while (!(sample = tm_sample_alloc(tm, supply))) {
+		raw_spin_lock(&tm->list_lock);
+		empty = !monitor->nr_samples;
+		if (empty)
+			tm->stats.dropped++;
+		else
+			tm_history_evict(tm, monitor, &tm->stats.recycled,
+					 &supply->batch);
+		raw_spin_unlock(&tm->list_lock);
+		if (empty)
+			break;
+	}
+	return sample;
+}
+
+/*
+ * Drop what a history has beyond max_samples, as many as one hold may. What is
+ * freed goes to @batch, to be filled next. Returns whether more are to go.
+ */
+static bool tm_history_cap(struct tm_context *tm, struct task_monitor *monitor,
+			   struct tm_batch *batch)
+	__must_hold(&tm->list_lock)
+{
+	unsigned long max = READ_ONCE(tm->max_samples);
+	unsigned int room = TM_BULK_MAX - batch->nr;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	while (max && monitor->nr_samples > max) {
+		if (!room--)
+			return true;
 		tm_history_evict(tm, monitor, &tm->stats.capped, batch);
 	}
+	return false;
+}
 
-	for (;;) {
-		sample = tm_sample_alloc(tm, batch);
-		if (sample)
-			return sample;
-		if (!monitor->nr_samples) {
-			tm->stats.dropped++;
-			return NULL;
-		}
-		tm_history_evict(tm, monitor, &tm->stats.recycled, batch);
+/* Add @sample to the history, which holds no more than max_samples then. */
+static void tm_history_store(struct tm_context *tm,
+			     struct task_monitor *monitor,
+			     struct task_sample *sample, struct tm_batch *batch)
+	__must_hold(&monitor->history_lock)
+{
+	bool more;
+
+	lockdep_assert_held(&monitor->history_lock);
+
+	raw_spin_lock(&tm->list_lock);
+	tm_history_add(tm, monitor, sample);
+	more = tm_history_cap(tm, monitor, batch);
+	raw_spin_unlock(&tm->list_lock);
+
+	/* The cap was lowered: one hold after the other. */
+	while (more) {
+		tm_batch_free(tm, batch);
+		cond_resched();
+		raw_spin_lock(&tm->list_lock);
+		more = tm_history_cap(tm, monitor, batch);
+		raw_spin_unlock(&tm->list_lock);
 	}
 }
 
-/* What tm_save_sample() does, with the locks that it takes held. */
+/* A sample of the process as it is now; not in its history yet. */
 static struct task_sample *tm_take_sample(struct tm_context *tm,
 					  struct task_monitor *monitor,
-					  u64 time, struct tm_batch *batch)
-	__must_hold(&tm->list_lock)
+					  struct tm_supply *supply)
 	__must_hold(&monitor->history_lock)
 {
-	struct task_sample *sample;
+	struct task_sample *sample = ERR_PTR(-ESRCH);
 	struct task_struct *task;
 
-	lockdep_assert_held(&tm->list_lock);
 	lockdep_assert_held(&monitor->history_lock);
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the task may go");
 
+	rcu_read_lock();
 	task = pid_task(monitor->pid, monitor->type);
-	if (!task)
-		return ERR_PTR(-ESRCH);
-	sample = tm_sample_get_or_recycle(tm, monitor, batch);
-	if (!sample)
-		return ERR_PTR(-ENOMEM);
-	tm_get_sample(monitor, task, sample);
-	sample->time = time;
-	tm_history_add(tm, monitor, sample);
-	kref_get(&sample->ref);
-	return sample;
+	if (task) {
+		sample = tm_sample_get_or_recycle(tm, monitor, supply);
+		if (sample)
+			tm_get_sample(monitor, task, sample);
+	}
+	rcu_read_unlock();
+	return sample ?: ERR_PTR(-ENOMEM);
 }
 
 /**
@@ -601,29 +707,30 @@ static struct task_sample *tm_take_sample(struct tm_context *tm,
  * @tm: the task monitor
  * @monitor: whom to sample
  * @time: when the round began, in ns of CLOCK_BOOTTIME
- * @batch: samples to fill, allocated beforehand; what is dropped to make room
- *	goes there, to be reused
+ * @supply: samples to fill; what is dropped to make room goes there, to be reused
  *
- * Context: round_lock and @tm->list_lock held. Never waits for memory.
+ * Context: round_lock held. May sleep, but never waits for memory.
  * Return: the sample with a reference of the caller's own, besides the
  * history's, so that it can be used without a lock. ERR_PTR(-ESRCH) if the
  * process has ended, ERR_PTR(-ENOMEM) if there was no memory, not even to reuse.
  */
 struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct task_monitor *monitor, u64 time,
-				   struct tm_batch *batch)
+				   struct tm_supply *supply)
 	__must_hold(&tm->round_lock)
-	__must_hold(&tm->list_lock)
 {
 	struct task_sample *sample;
 
 	lockdep_assert_held(&tm->round_lock);
-	lockdep_assert_held(&tm->list_lock);
 
 	mutex_lock(&monitor->history_lock);
-	rcu_read_lock();
-	sample = tm_take_sample(tm, monitor, time, batch);
-	rcu_read_unlock();
+	sample = tm_take_sample(tm, monitor, supply);
+	if (!IS_ERR(sample)) {
+		sample->time = time;
+		/* One reference is the history's, the other the caller's. */
+		refcount_set(&sample->ref.refcount, 2);
+		tm_history_store(tm, monitor, sample, &supply->batch);
+	}
 	mutex_unlock(&monitor->history_lock);
 	return sample;
 }

@@ -4,6 +4,8 @@
  * pressure.
  */
 
+#include <linux/mmzone.h>
+#include <linux/nodemask.h>
 #include <linux/notifier.h>
 #include <linux/oom.h>
 #include <linux/sched/mm.h>
@@ -11,44 +13,54 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/version.h>
+#include <linux/vmstat.h>
 
 #include "taskmonitor.h"
 
 /*
- * Reclaim counts our objects but stops at pages, so a sweep with the default
- * takes nearly all of a history when a few megabytes are wanted. With this it
- * leaves most, and a sweep that got too little comes again.
+ * What do_shrink_slab() makes of these two and of the count: in each pass it asks
+ * for freeable * 4 / seeks objects, more as priority rises, in scans of batch
+ * objects, and keeps what is less than a batch for a later pass.
+ *
+ * seeks: it counts objects, while reclaim stops once enough pages came free, and
+ * 64 samples share a page. With DEFAULT_SEEKS a pass for a few MB would evict
+ * most of the history; a pass that got too little is repeated.
+ *
+ * batch: with SHRINK_BATCH, 128, a history of up to 1,000 samples would hardly
+ * ever be scanned. Fewer samples than this may stay for ever.
  */
 #define TM_SEEKS (16 * DEFAULT_SEEKS)
+#define TM_SHRINK_BATCH 12
 
 /*
- * A sweep asks for less than this of a small history not at all: the kernel's
- * default of 128 would spare every history of up to 1000 samples.
- */
-#define TM_SHRINK_BATCH 8
-
-/*
- * What is given before a process is killed. A zone's minimum can rise by two
+ * What is evicted before a process is killed. A zone's minimum can rise by two
  * megabytes at once, see boost_watermark() in mm/page_alloc.c.
  */
 #define TM_OOM_SIZE SZ_4M
 
-/* Lockless: called on every reclaim pass of every caller. */
-static unsigned long tm_count(struct tm_context *tm)
+/*
+ * The number of samples: all of them, if the one that goes first lies on @nid.
+ * Otherwise nothing is offered, for a pass for one node must not cost another's
+ * samples. Lockless: called on every reclaim pass of every caller.
+ */
+static unsigned long tm_count(struct tm_context *tm, int nid)
 {
+	int oldest_nid = READ_ONCE(tm->oldest_nid);
+
+	if (oldest_nid != NUMA_NO_NODE && oldest_nid != nid)
+		return SHRINK_EMPTY;
 	return READ_ONCE(tm->stats.samples) ?: SHRINK_EMPTY;
 }
 
 /*
- * Evict the @want oldest samples. Returns how many, and in @freed how many of
- * them nobody holds any more.
+ * Evict the @want oldest samples that lie on @nid, or NUMA_NO_NODE for any.
+ * Returns how many, and in @freed how many of them nobody holds any more.
  *
- * Waits for the lock: giving up when it is taken would end the pass of reclaim,
- * and enough of those end in the OOM killer. It cannot deadlock, since nobody
- * enters direct reclaim with a lock held that eviction takes.
+ * Waits for the lock, which is held for a slice at most: giving up when it is
+ * taken would end the pass of reclaim, and enough of those end in the OOM killer.
  */
-static unsigned long tm_reclaim(struct tm_context *tm, unsigned long want,
-				unsigned long *freed)
+static unsigned long tm_reclaim(struct tm_context *tm, int nid,
+				unsigned long want, unsigned long *freed)
 {
 	unsigned long evicted = 0;
 	struct tm_batch batch __uninitialized;
@@ -57,7 +69,7 @@ static unsigned long tm_reclaim(struct tm_context *tm, unsigned long want,
 	*freed = 0;
 	do {
 		slice = min_t(unsigned long, want - evicted, TM_BULK_MAX);
-		n = tm_evict_oldest(tm, slice, &batch);
+		n = tm_evict_oldest(tm, nid, slice, &batch);
 		*freed += batch.nr;
 		tm_batch_free(tm, &batch);
 		evicted += n;
@@ -69,25 +81,83 @@ static unsigned long tm_scan(struct tm_context *tm, struct shrink_control *sc)
 {
 	unsigned long freed;
 
-	sc->nr_scanned = tm_reclaim(tm, sc->nr_to_scan, &freed);
+	sc->nr_scanned = tm_reclaim(tm, sc->nid, sc->nr_to_scan, &freed);
 	return sc->nr_scanned ? freed : SHRINK_STOP;
 }
 
+/* Pages of @zone that any allocation may have before reclaim begins. */
+static unsigned long tm_zone_spare(struct zone *zone)
+{
+	unsigned long spare = zone_page_state(zone, NR_FREE_PAGES);
+	unsigned long kept = zone_page_state(zone, NR_FREE_CMA_PAGES) +
+			     high_wmark_pages(zone);
+	long reserve = 0;
+	int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		reserve = max(reserve, zone->lowmem_reserve[i]);
+	kept += reserve;
+	return spare > kept ? spare - kept : 0;
+}
+
 /*
- * Direct reclaim ends after 32 pages. If that was too little, whether it is
- * tried again depends on the page cache that is left, whatever a shrinker has,
- * and a process is killed for want of what we would have given. Unless somebody
- * gives it here.
+ * Whether no node has memory to spare. A task that is bound to a node or to a zone
+ * can run that full while there is plenty elsewhere: the history cannot help it.
+ */
+static bool tm_memory_is_short(void)
+{
+	unsigned long spare = 0;
+	int nid, i;
+
+	for_each_online_node(nid)
+		/* ZONE_MOVABLE is none of the kernel's. */
+		for (i = 0; i < ZONE_MOVABLE; i++)
+			if (populated_zone(&NODE_DATA(nid)->node_zones[i]))
+				spare += tm_zone_spare(&NODE_DATA(nid)->node_zones[i]);
+	return spare < TM_OOM_SIZE / PAGE_SIZE;
+}
+
+/* Pages of all slabs like ours, with what the CPUs have not added up yet. */
+static long tm_slab_pages(void)
+{
+	long pages = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B);
+	struct per_cpu_nodestat *stat;
+	int nid, cpu;
+
+	for_each_online_node(nid)
+		for_each_online_cpu(cpu) {
+			stat = per_cpu_ptr(NODE_DATA(nid)->per_cpu_nodestats,
+					   cpu);
+			pages += stat->vm_node_stat_diff[NR_SLAB_RECLAIMABLE_B];
+		}
+	return pages;
+}
+
+/*
+ * Direct reclaim stops after SWAP_CLUSTER_MAX pages, and should_reclaim_retry()
+ * looks at LRU pages only, not at shrinkers. So the OOM killer can run while
+ * samples are reclaimable; this notifier evicts TM_OOM_SIZE of them first, and
+ * reports the pages that left the slab: what went to the reserve or to slabs that
+ * are still in part used is no memory yet. Then more is evicted.
  */
 static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
-			 void *pages)
+			 void *freed_pages)
 {
 	struct tm_context *tm = container_of(block, struct tm_context, oom);
-	unsigned long given;
+	unsigned long want = TM_OOM_SIZE / sizeof(struct task_sample);
+	unsigned long freed, evicted;
+	long before, pages;
 
-	tm_reclaim(tm, TM_OOM_SIZE / sizeof(struct task_sample), &given);
-	*(unsigned long *)pages += given * sizeof(struct task_sample) /
-				   PAGE_SIZE;
+	if (!tm_memory_is_short())
+		return NOTIFY_OK;
+	before = tm_slab_pages();
+	do {
+		evicted = tm_reclaim(tm, NUMA_NO_NODE, want, &freed);
+		pages = before - tm_slab_pages();
+	} while (pages <= 0 && evicted == want);
+	pr_debug("before a process is killed: %ld pages left the slab\n", pages);
+	if (pages > 0)
+		*(unsigned long *)freed_pages += pages;
 	return NOTIFY_OK;
 }
 
@@ -115,6 +185,7 @@ static struct shrinker *tm_shrinker_alloc(struct tm_context *tm)
 	if (!own)
 		return NULL;
 	own->tm = tm;
+	own->shrinker.flags = SHRINKER_NUMA_AWARE;
 	return &own->shrinker;
 }
 
@@ -138,7 +209,8 @@ static struct tm_context *tm_from_shrinker(struct shrinker *shrinker)
 
 static struct shrinker *tm_shrinker_alloc(struct tm_context *tm)
 {
-	struct shrinker *shrinker = shrinker_alloc(0, "taskmonitor");
+	struct shrinker *shrinker = shrinker_alloc(SHRINKER_NUMA_AWARE,
+						   "taskmonitor");
 
 	if (shrinker)
 		shrinker->private_data = tm;
@@ -161,13 +233,25 @@ static void tm_shrinker_free(struct shrinker *shrinker)
 static unsigned long tm_count_objects(struct shrinker *shrinker,
 				      struct shrink_control *sc)
 {
-	return tm_count(tm_from_shrinker(shrinker));
+	return tm_count(tm_from_shrinker(shrinker), sc->nid);
 }
 
 static unsigned long tm_scan_objects(struct shrinker *shrinker,
 				     struct shrink_control *sc)
 {
 	return tm_scan(tm_from_shrinker(shrinker), sc);
+}
+
+/*
+ * Tell lockdep that reclaim takes @lock. From then on an allocation with direct
+ * reclaim under it is reported at once, without the memory pressure that would
+ * make it deadlock.
+ */
+static void tm_reclaim_may_lock(raw_spinlock_t *lock)
+{
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(lock);
+	fs_reclaim_release(GFP_KERNEL);
 }
 
 /**
@@ -181,6 +265,7 @@ int tm_shrinker_init(struct tm_context *tm)
 {
 	int err;
 
+	tm_reclaim_may_lock(&tm->list_lock);
 	tm->shrinker = tm_shrinker_alloc(tm);
 	if (!tm->shrinker)
 		return -ENOMEM;
@@ -213,22 +298,6 @@ void tm_shrinker_exit(struct tm_context *tm)
 {
 	unregister_oom_notifier(&tm->oom);
 	tm_shrinker_free(tm->shrinker);
-}
-
-/**
- * tm_shrinker_may_lock() - tell lockdep that the shrinker takes a lock
- * @lock: the lock, not yet in use
- *
- * From then on an allocation with direct reclaim under @lock is reported at
- * once, without the memory pressure that would make it deadlock.
- *
- * Context: may sleep.
- */
-void tm_shrinker_may_lock(struct mutex *lock)
-{
-	fs_reclaim_acquire(GFP_KERNEL);
-	might_lock(lock);
-	fs_reclaim_release(GFP_KERNEL);
 }
 
 #ifdef TASKMONITOR_KUNIT

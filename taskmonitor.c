@@ -10,6 +10,8 @@
 #include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/numa.h>
+#include <linux/overflow.h>
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -37,148 +39,268 @@ MODULE_PARM_DESC(target, "PID to monitor from load on");
 
 /* Monitors */
 
-static void tm_monitor_release(struct kref *ref)
+static void tm_monitor_free(struct task_monitor *monitor)
 {
-	struct task_monitor *monitor = container_of(ref, struct task_monitor,
-						    ref);
-
 	put_pid(monitor->pid);
 	mutex_destroy(&monitor->history_lock);
 	kfree(monitor);
 }
 
 /**
- * tm_monitor_put() - drop a reference to a monitor
- * @monitor: the monitor; its history is empty by the time the last one goes
+ * tm_monitors_free() - free monitors that have left all lists
+ * @gone: list of them
  *
- * Context: does not sleep and takes no lock of ours.
+ * Context: no raw spinlock held.
  */
-void tm_monitor_put(struct task_monitor *monitor)
+void tm_monitors_free(struct list_head *gone)
 {
-	kref_put(&monitor->ref, tm_monitor_release);
+	struct task_monitor *monitor, *next;
+
+	list_for_each_entry_safe(monitor, next, gone, node)
+		tm_monitor_free(monitor);
 }
 
 /* A monitor for @pid, whose reference it takes over; not in any list yet. */
 static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 					     enum pid_type type)
 {
-	struct task_monitor *monitor = kzalloc(sizeof(*monitor), GFP_KERNEL);
+	struct task_monitor *monitor;
+	unsigned int i;
 
+	monitor = kzalloc(struct_size(monitor, numbers, pid->level + 1),
+			  GFP_KERNEL);
 	if (!monitor)
 		return NULL;
 
-	kref_init(&monitor->ref);
 	INIT_LIST_HEAD(&monitor->node);
 	INIT_LIST_HEAD(&monitor->living_node);
 	INIT_LIST_HEAD(&monitor->ended_node);
 	INIT_LIST_HEAD(&monitor->samples);
 	mutex_init(&monitor->history_lock);
-	tm_shrinker_may_lock(&monitor->history_lock);
 	monitor->pid = pid;
 	monitor->type = type;
+	for (i = 0; i <= pid->level; i++)
+		monitor->numbers[i].monitor = monitor;
 	return monitor;
 }
 
-/* Publish @monitor, whose reference becomes the list's. */
+/* Publish @monitor, which the lists own from now on. */
 static void tm_monitor_link(struct tm_context *tm,
 			    struct task_monitor *monitor)
 	__must_hold(&tm->list_lock)
 {
+	struct pid *pid = monitor->pid;
+	unsigned int i;
+
 	lockdep_assert_held(&tm->list_lock);
 
-	monitor->id = tm->next_id++;
 	list_add_tail(&monitor->node, &tm->tasks);
 	list_add_tail(&monitor->living_node, &tm->living);
-	hash_add(tm->index, &monitor->indexed, pid_nr(monitor->pid));
+	for (i = 0; i <= pid->level; i++)
+		hash_add(tm->index, &monitor->numbers[i].node,
+			 pid->numbers[i].nr);
 	tm->stats.monitors++;
+}
+
+/*
+ * Take @monitor off the lists in which it does not belong any more, unless a
+ * walk stands at it: that does so when it moves on. A removed one goes to @gone.
+ */
+static void tm_monitor_settle(struct tm_context *tm,
+			      struct task_monitor *monitor,
+			      struct list_head *gone)
+	__must_hold(&tm->list_lock)
+{
+	lockdep_assert_held(&tm->list_lock);
+
+	if (monitor->walks)
+		return;
+	if (monitor->ended || monitor->removed)
+		list_del_init(&monitor->living_node);
+	if (monitor->removed) {
+		list_del_init(&monitor->ended_node);
+		list_move(&monitor->node, gone);
+	}
 }
 
 /**
  * tm_monitor_unlink() - retract a monitor
  * @tm: the task monitor
  * @monitor: the monitor, whose history is empty; the caller does not use it any
- *	more. A reader that stopped at it sees that it was removed.
+ *	more
+ * @gone: where it goes, for tm_monitors_free(), if no walk stands at it
  *
- * Context: @tm->list_lock held; does not enter reclaim.
+ * Context: @tm->list_lock held.
  */
-void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor)
+void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor,
+		       struct list_head *gone)
 	__must_hold(&tm->list_lock)
 {
+	unsigned int i;
+
 	lockdep_assert_held(&tm->list_lock);
 
-	mutex_lock(&monitor->history_lock);
-	monitor->removed = true;
-	mutex_unlock(&monitor->history_lock);
-	list_del(&monitor->node);
-	list_del(&monitor->living_node);
-	list_del(&monitor->ended_node);
-	hash_del(&monitor->indexed);
+	for (i = 0; i <= monitor->pid->level; i++)
+		hash_del(&monitor->numbers[i].node);
 	tm->stats.monitors--;
-	tm_monitor_put(monitor);
+	monitor->removed = true;
+	tm_monitor_settle(tm, monitor, gone);
+}
+
+/* Add @monitor, which has samples, to those that have ended. */
+static void tm_monitor_link_ended(struct tm_context *tm,
+				  struct task_monitor *monitor)
+	__must_hold(&tm->list_lock)
+{
+	u64 newest;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	newest = list_last_entry(&monitor->samples, struct task_sample,
+				 node)->time;
+	if (!list_empty(&tm->ended))
+		newest = max(newest, list_last_entry(&tm->ended,
+						     struct task_monitor,
+						     ended_node)->ended_newest);
+	monitor->ended_newest = newest;
+	list_add_tail(&monitor->ended_node, &tm->ended);
 }
 
 /*
- * Record that the process of @monitor has ended, which the round at @time found.
- * An entry that has no sample goes at once, others with their last sample.
+ * Record that the process of @monitor has ended. An entry that has no sample goes
+ * at once, others with their last sample.
  */
-static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor,
-			   u64 time)
+static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor)
 	__must_hold(&tm->round_lock)
-	__must_hold(&tm->list_lock)
 {
+	LIST_HEAD(gone);
+
 	lockdep_assert_held(&tm->round_lock);
-	lockdep_assert_held(&tm->list_lock);
 
-	monitor->ended_time = time;
-	list_del_init(&monitor->living_node);
-	list_add_tail(&monitor->ended_node, &tm->ended);
-	if (!monitor->nr_samples)
-		tm_monitor_unlink(tm, monitor);
-}
-
-/**
- * tm_monitor_next() - go on in the list of monitors
- * @tm: the task monitor
- * @monitor: where to go on from, NULL for the start. It may have been removed
- *	since, as long as the caller has a reference to it.
- *
- * Context: @tm->list_lock held.
- * Return: the next monitor in the order of adding, or NULL. No reference is
- * taken.
- */
-struct task_monitor *tm_monitor_next(struct tm_context *tm,
-				     struct task_monitor *monitor)
-	__must_hold(&tm->list_lock)
-{
-	struct task_monitor *next;
-
-	lockdep_assert_held(&tm->list_lock);
-
-	if (!monitor)
-		return list_first_entry_or_null(&tm->tasks, struct task_monitor,
-						node);
-	if (!monitor->removed)
-		return list_is_last(&monitor->node, &tm->tasks) ?
-		       NULL : list_next_entry(monitor, node);
-
-	/* Its place is gone; the id still tells where that was. */
-	list_for_each_entry(next, &tm->tasks, node)
-		if (next->id > monitor->id)
-			return next;
-	return NULL;
+	raw_spin_lock(&tm->list_lock);
+	monitor->ended = true;
+	if (monitor->nr_samples) {
+		tm_monitor_link_ended(tm, monitor);
+		tm_monitor_settle(tm, monitor, &gone);
+	} else {
+		tm_monitor_unlink(tm, monitor, &gone);
+	}
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&gone);
 }
 
 static bool tm_is_monitored(struct tm_context *tm, struct pid *pid)
+{
+	struct tm_monitor_number *number;
+	bool found = false;
+
+	raw_spin_lock(&tm->list_lock);
+	hash_for_each_possible(tm->index, number, node, pid_nr(pid))
+		if (number->monitor->pid == pid)
+			found = true;
+	raw_spin_unlock(&tm->list_lock);
+	return found;
+}
+
+/*
+ * A monitor that is shown as @nr in the PID namespace @ns, or NULL. The index
+ * has the numbers of all namespaces.
+ */
+static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
+					    struct pid_namespace *ns)
 	__must_hold(&tm->list_lock)
 {
-	struct task_monitor *monitor;
+	struct tm_monitor_number *number;
 
 	lockdep_assert_held(&tm->list_lock);
 
-	hash_for_each_possible(tm->index, monitor, indexed, pid_nr(pid))
-		if (monitor->pid == pid)
-			return true;
-	return false;
+	hash_for_each_possible(tm->index, number, node, nr)
+		if (pid_nr_ns(number->monitor->pid, ns) == nr)
+			return number->monitor;
+	return NULL;
+}
+
+/* Walks */
+
+/* The monitor that @walk passes after @at, or first if that is NULL, or NULL. */
+static struct task_monitor *tm_walk_following(const struct tm_walk *walk,
+					      struct task_monitor *at)
+	__must_hold(&walk->tm->list_lock)
+{
+	struct tm_context *tm = walk->tm;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	switch (walk->over) {
+	case TM_WALK_LIVING:
+		at = list_prepare_entry(at, &tm->living, living_node);
+		at = list_next_entry(at, living_node);
+		return list_entry_is_head(at, &tm->living, living_node) ?
+		       NULL : at;
+	case TM_WALK_ENDED:
+		at = list_prepare_entry(at, &tm->ended, ended_node);
+		at = list_prev_entry(at, ended_node);
+		return list_entry_is_head(at, &tm->ended, ended_node) ?
+		       NULL : at;
+	default:
+		at = list_prepare_entry(at, &tm->tasks, node);
+		at = list_next_entry(at, node);
+		return list_entry_is_head(at, &tm->tasks, node) ? NULL : at;
+	}
+}
+
+/* Have @walk stand at @monitor, which may be NULL: nowhere. */
+static void tm_walk_move(struct tm_walk *walk, struct task_monitor *monitor,
+			 struct list_head *gone)
+	__must_hold(&walk->tm->list_lock)
+{
+	struct task_monitor *was = walk->monitor;
+
+	lockdep_assert_held(&walk->tm->list_lock);
+
+	walk->monitor = monitor;
+	if (monitor)
+		monitor->walks++;
+	if (was) {
+		was->walks--;
+		tm_monitor_settle(walk->tm, was, gone);
+	}
+}
+
+/**
+ * tm_walk_next() - go on to the next monitor
+ * @walk: the walk; before the first monitor, or anywhere but behind the last
+ * @gone: where the monitor goes that is left, for tm_monitors_free(), if it was
+ *	only waiting for that
+ *
+ * Context: list_lock held.
+ * Return: the monitor, at which the walk stands then; NULL at the end. It may
+ * have been removed or, on a walk over the living, have ended, when another walk
+ * stands at it: it has no samples then, or is on a walk over the ended.
+ */
+struct task_monitor *tm_walk_next(struct tm_walk *walk, struct list_head *gone)
+	__must_hold(&walk->tm->list_lock)
+{
+	lockdep_assert_held(&walk->tm->list_lock);
+
+	tm_walk_move(walk, tm_walk_following(walk, walk->monitor), gone);
+	return walk->monitor;
+}
+
+/**
+ * tm_walk_end() - leave a walk, wherever it stands; it can begin anew
+ * @walk: the walk
+ *
+ * Context: takes list_lock.
+ */
+void tm_walk_end(struct tm_walk *walk)
+{
+	LIST_HEAD(gone);
+
+	raw_spin_lock(&walk->tm->list_lock);
+	tm_walk_move(walk, NULL, &gone);
+	raw_spin_unlock(&walk->tm->list_lock);
+	tm_monitors_free(&gone);
 }
 
 /* Rounds */
@@ -194,130 +316,159 @@ static u64 tm_round_begin(struct tm_context *tm)
 }
 
 /*
- * Sample up to TM_BULK_MAX living monitors, from *@next on, or from the first if
- * that is NULL; *@next becomes where to go on, NULL at the end. It stays valid
- * without a reference: only who holds the round lock ends or removes a living one.
- *
- * Then print what was saved, when dynamic debug asks for it. By then no lock is
- * held that the history needs: a sample may have left it, and is valid all the
- * same, for just before it is printed there are two references to it, the
- * history's and ours, and only the history's can go.
+ * Sample @monitor, and print the sample when dynamic debug asks for it. By then
+ * it may have left the history, and is valid all the same: just before, there are
+ * two references to it, the history's and ours, and only the history's can go.
  */
-static void tm_round_slice(struct tm_context *tm, u64 time,
-			   struct task_monitor **next, struct tm_batch *batch)
+static void tm_round_sample(struct tm_context *tm, struct task_monitor *monitor,
+			    u64 time, struct tm_supply *supply)
 	__must_hold(&tm->round_lock)
 {
-	struct task_sample *saved[TM_BULK_MAX] __uninitialized;
-	pid_t pids[TM_BULK_MAX] __uninitialized;
-	struct task_monitor *monitor, *following;
-	unsigned int i, nr = 0, room = TM_BULK_MAX;
+	struct task_sample *sample;
 
 	lockdep_assert_held(&tm->round_lock);
 
-	mutex_lock(&tm->list_lock);
-	tm_batch_fill(tm, batch, min_t(u64, tm->stats.monitors, TM_BULK_MAX),
-		      GFP_NOWAIT);
-	monitor = *next ?: list_first_entry(&tm->living, struct task_monitor,
-					    living_node);
-	*next = NULL;
-	list_for_each_entry_safe_from(monitor, following, &tm->living,
-				      living_node) {
-		if (!room--) {
-			*next = monitor;
-			break;
-		}
-		pids[nr] = pid_nr(monitor->pid);
-		saved[nr] = tm_save_sample(tm, monitor, time, batch);
-		if (!IS_ERR(saved[nr]))
-			nr++;
-		else if (PTR_ERR(saved[nr]) == -ESRCH)
-			tm_monitor_end(tm, monitor, time);
-	}
-	mutex_unlock(&tm->list_lock);
-
-	for (i = 0; i < nr; i++) {
-		pr_debug("pid %d usr %llu sys %llu\n", pids[i], saved[i]->usr,
-			 saved[i]->sys);
-		tm_sample_put(saved[i], tm);
+	sample = tm_save_sample(tm, monitor, time, supply);
+	if (!IS_ERR(sample)) {
+		pr_debug("pid %d usr %llu sys %llu\n", pid_nr(monitor->pid),
+			 sample->usr, sample->sys);
+		tm_sample_put(sample, tm);
+	} else if (PTR_ERR(sample) == -ESRCH) {
+		tm_monitor_end(tm, monitor);
 	}
 }
 
-/* Sample every living process once. */
-static void tm_round(struct tm_context *tm)
+/*
+ * Sample the next TM_BULK_MAX living monitors. They stay valid without a lock:
+ * only under round_lock does a living one end or is it removed. Returns whether
+ * there are more.
+ */
+static bool tm_round_slice(struct tm_walk *walk, u64 time,
+			   struct tm_supply *supply)
+	__must_hold(&walk->tm->round_lock)
 {
-	struct task_monitor *next = NULL;
-	struct tm_batch batch __uninitialized;
-	u64 start, took;
+	struct task_monitor *slice[TM_BULK_MAX] __uninitialized;
+	struct task_monitor *monitor = walk->monitor;
+	unsigned int i, nr = 0, passed = 0;
+	struct tm_context *tm = walk->tm;
+	LIST_HEAD(gone);
 
-	batch.nr = 0;
-	mutex_lock(&tm->round_lock);
-	start = tm_round_begin(tm);
+	lockdep_assert_held(&tm->round_lock);
+
+	raw_spin_lock(&tm->list_lock);
 	do {
-		tm_round_slice(tm, start, &next, &batch);
+		monitor = tm_walk_following(walk, monitor);
+		if (monitor && !monitor->ended && !monitor->removed)
+			slice[nr++] = monitor;
+	} while (monitor && ++passed < TM_BULK_MAX);
+	tm_walk_move(walk, monitor, &gone);
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&gone);
+
+	tm_supply_fill(tm, supply, nr, GFP_NOWAIT);
+	for (i = 0; i < nr; i++)
+		tm_round_sample(tm, slice[i], time, supply);
+	return monitor;
+}
+
+/* Sample every living process once. Returns how long that took, in ns. */
+static u64 tm_round(struct tm_context *tm)
+{
+	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
+	struct tm_supply supply __uninitialized;
+	u64 start, time, took;
+
+	supply.batch.nr = 0;
+	supply.slab_failed = false;
+	supply.pool_failed = false;
+
+	mutex_lock(&tm->round_lock);
+	start = ktime_get_ns();
+	time = tm_round_begin(tm);
+	while (tm_round_slice(&walk, time, &supply))
 		cond_resched();
-	} while (next);
-	tm_batch_free(tm, &batch);
-	took = ktime_get_boottime_ns() - start;
+	tm_batch_free(tm, &supply.batch);
+	took = ktime_get_ns() - start;
 	mutex_unlock(&tm->round_lock);
 
-	mutex_lock(&tm->list_lock);
+	raw_spin_lock(&tm->list_lock);
 	tm->stats.tick_ns = took;
 	tm->stats.tick_ns_max = max(tm->stats.tick_ns_max, took);
-	mutex_unlock(&tm->list_lock);
+	raw_spin_unlock(&tm->list_lock);
+	return took;
 }
 
-/*
- * The deadline after @last. Those that have passed are counted in @missed and
- * left out, never made up for, and the phase stays.
+/**
+ * struct tm_pace - when rounds are due; the kthread's own
+ * @period_ms: the period in force
+ * @last: deadline of the last round, in CLOCK_MONOTONIC
+ * @earliest: the next is no sooner than this, and so sampling takes no more than
+ *	half of a CPU
+ * @next: deadline of the next round
  */
-static ktime_t tm_next_deadline(ktime_t last, unsigned int period_ms,
-				ktime_t now, u64 *missed)
-{
-	u64 period = (u64)period_ms * NSEC_PER_MSEC;
-	ktime_t next = ktime_add_ns(last, period);
-
-	*missed = 0;
-	if (ktime_compare(now, next) >= 0)
-		*missed = div64_u64(ktime_to_ns(ktime_sub(now, next)), period) +
-			  1;
-	return ktime_add_ns(next, *missed * period);
-}
-
-/*
- * Sleep until the deadline after @last, which is absolute, so that the time
- * that a round takes does not add up. A new period counts from @last on. Ends
- * early when the thread is to stop. Returns the deadline.
- */
-static ktime_t tm_wait(struct tm_context *tm, ktime_t last)
-{
-	unsigned int period = READ_ONCE(tm->period_ms), changed;
+struct tm_pace {
+	unsigned int period_ms;
+	ktime_t last;
+	ktime_t earliest;
 	ktime_t next;
-	u64 missed;
+};
 
-	next = tm_next_deadline(last, period, ktime_get(), &missed);
-	if (missed) {
-		mutex_lock(&tm->list_lock);
-		tm->stats.late += missed;
-		mutex_unlock(&tm->list_lock);
-	}
+/*
+ * A round has ended at @end that took @took ns: set the next deadline, in the
+ * phase of those before. Those that have passed are left out, never made up for.
+ * Returns how many. Where @period_ms is about to change they end with the round.
+ */
+static u64 tm_pace_next(struct tm_pace *pace, unsigned int period_ms,
+			ktime_t end, u64 took)
+{
+	u64 period = (u64)pace->period_ms * NSEC_PER_MSEC, missed = 0;
+	ktime_t until;
+
+	pace->last = pace->next;
+	pace->earliest = ktime_add_ns(end, took);
+	until = period_ms == pace->period_ms ? pace->earliest : end;
+	pace->next = ktime_add_ns(pace->last, period);
+	if (ktime_before(pace->next, until))
+		missed = DIV64_U64_ROUND_UP(ktime_to_ns(ktime_sub(until,
+								  pace->next)),
+					    period);
+	pace->next = ktime_add_ns(pace->next, missed * period);
+	return missed;
+}
+
+/* A new period counts from the last deadline on, and nothing becomes late. */
+static void tm_pace_change(struct tm_pace *pace, unsigned int period_ms,
+			   ktime_t now)
+{
+	if (period_ms == pace->period_ms)
+		return;
+	pace->period_ms = period_ms;
+	pace->next = max3(ktime_add_ms(pace->last, period_ms), pace->earliest,
+			  now);
+}
+
+/* Sleep until the next deadline. Ends early when the thread is to stop. */
+static void tm_wait(struct tm_context *tm, struct tm_pace *pace, u64 took)
+{
+	u64 missed = tm_pace_next(pace, READ_ONCE(tm->period_ms), ktime_get(),
+				  took);
+
+	raw_spin_lock(&tm->list_lock);
+	tm->stats.late += missed;
+	raw_spin_unlock(&tm->list_lock);
 
 	for (;;) {
-		/* Idle: a sampler that waits is no load. Who wakes us writes first. */
+		/* Idle: a sampler that waits is no load. The state comes first. */
 		set_current_state(TASK_IDLE);
 		if (kthread_should_stop())
 			break;
-		changed = READ_ONCE(tm->period_ms);
-		if (changed != period) {
-			period = changed;
-			next = max(ktime_add_ms(last, period), ktime_get());
-		}
-		/* 0: the time has come, not somebody who wakes us. */
-		if (!schedule_hrtimeout_range(&next, TM_TIMER_SLACK_NS,
+		tm_pace_change(pace, READ_ONCE(tm->period_ms), ktime_get());
+		/* 0: the timer expired; otherwise we were woken early. */
+		if (!schedule_hrtimeout_range(&pace->next, TM_TIMER_SLACK_NS,
 					      HRTIMER_MODE_ABS))
 			break;
 	}
 	__set_current_state(TASK_RUNNING);
-	return next;
 }
 
 /*
@@ -327,12 +478,13 @@ static ktime_t tm_wait(struct tm_context *tm, ktime_t last)
 static int tm_monitor_fn(void *data)
 {
 	struct tm_context *tm = data;
-	ktime_t deadline = ktime_get();
+	struct tm_pace pace = {
+		.period_ms = READ_ONCE(tm->period_ms),
+		.next = ktime_get(),
+	};
 
-	while (!kthread_should_stop()) {
-		tm_round(tm);
-		deadline = tm_wait(tm, deadline);
-	}
+	while (!kthread_should_stop())
+		tm_wait(tm, &pace, tm_round(tm));
 	return 0;
 }
 
@@ -365,8 +517,8 @@ int tm_start(struct tm_context *tm)
 		goto out;
 	}
 	/*
-	 * As a high-priority workqueue has it: whoever is busy waits for the
-	 * little that a round takes, not a round until his time slice ends.
+	 * The nice level of WQ_HIGHPRI workers: a round is short, and must not
+	 * wait for the end of a busy task's slice.
 	 */
 	set_user_nice(thread, MIN_NICE);
 	tm_set_sampling(tm, true);
@@ -465,27 +617,28 @@ static struct task_monitor *tm_monitor_find_task(pid_t nr)
 	return monitor;
 }
 
-/* Link @monitor, with its first sample, from @batch, when someone samples. */
+/* Link @monitor, with its first sample, from @supply, when the thread samples. */
 static int tm_monitor_admit(struct tm_context *tm,
 			    struct task_monitor *monitor,
-			    struct tm_batch *batch)
+			    struct tm_supply *supply)
 	__must_hold(&tm->round_lock)
-	__must_hold(&tm->list_lock)
 {
 	struct task_sample *sample;
 
 	lockdep_assert_held(&tm->round_lock);
-	lockdep_assert_held(&tm->list_lock);
 
 	if (tm_is_monitored(tm, monitor->pid))
 		return -EEXIST;
 	if (tm->sampling) {
-		sample = tm_save_sample(tm, monitor, tm_round_begin(tm), batch);
+		sample = tm_save_sample(tm, monitor, tm_round_begin(tm),
+					supply);
 		if (IS_ERR(sample))
 			return PTR_ERR(sample);
 		tm_sample_put(sample, tm);
 	}
+	raw_spin_lock(&tm->list_lock);
 	tm_monitor_link(tm, monitor);
+	raw_spin_unlock(&tm->list_lock);
 	return 0;
 }
 
@@ -494,8 +647,8 @@ static int tm_monitor_admit(struct tm_context *tm,
  * @tm: the task monitor
  * @nr: its number in the caller's PID namespace
  *
- * When it returns the first sample is there, unless sampling is stopped.
- * Nobody's period is disturbed.
+ * When it returns the first sample is there, unless sampling is stopped. Waits
+ * for a round under way, and leaves all deadlines as they are.
  *
  * Context: may sleep; no lock of ours held.
  * Return: 0, -ESRCH if there is no such process, -EEXIST if it is monitored
@@ -504,69 +657,37 @@ static int tm_monitor_admit(struct tm_context *tm,
 int tm_monitor_add(struct tm_context *tm, pid_t nr)
 {
 	struct task_monitor *monitor;
-	struct tm_batch batch = { };
-	int err;
+	struct tm_supply supply = { };
+	int err = -ENOMEM;
 
 	monitor = tm_monitor_find_task(nr);
 	if (IS_ERR(monitor))
 		return PTR_ERR(monitor);
 
-	/* Here memory may be waited for; under the locks it may not. */
-	tm_batch_fill(tm, &batch, 1, GFP_KERNEL);
-	if (!batch.nr) {
-		tm_monitor_put(monitor);
-		return -ENOMEM;
+	/* Here memory may be waited for; in a round it may not. */
+	tm_supply_fill(tm, &supply, 1, GFP_KERNEL);
+	if (supply.batch.nr) {
+		mutex_lock(&tm->round_lock);
+		err = tm_monitor_admit(tm, monitor, &supply);
+		mutex_unlock(&tm->round_lock);
+		tm_batch_free(tm, &supply.batch);
 	}
-
-	mutex_lock(&tm->round_lock);
-	mutex_lock(&tm->list_lock);
-	err = tm_monitor_admit(tm, monitor, &batch);
-	mutex_unlock(&tm->list_lock);
-	mutex_unlock(&tm->round_lock);
-
-	tm_batch_free(tm, &batch);
 	if (err)
-		tm_monitor_put(monitor);
+		tm_monitor_free(monitor);
 	return err;
-}
-
-/*
- * A monitor that is shown as @nr in the PID namespace @ns, or NULL. The index
- * knows the numbers of the initial one, in which a monitor is mostly removed.
- */
-static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
-					    struct pid_namespace *ns)
-	__must_hold(&tm->list_lock)
-{
-	struct task_monitor *monitor;
-
-	lockdep_assert_held(&tm->list_lock);
-
-	if (ns == &init_pid_ns) {
-		hash_for_each_possible(tm->index, monitor, indexed, nr)
-			if (pid_nr(monitor->pid) == nr)
-				return monitor;
-		return NULL;
-	}
-	list_for_each_entry(monitor, &tm->tasks, node)
-		if (pid_nr_ns(monitor->pid, ns) == nr)
-			return monitor;
-	return NULL;
 }
 
 /* Remove @monitor. Its samples go to @samples, to be freed without a lock. */
 static void tm_monitor_cut(struct tm_context *tm, struct task_monitor *monitor,
-			   struct list_head *samples)
+			   struct list_head *samples, struct list_head *gone)
 	__must_hold(&tm->round_lock)
 	__must_hold(&tm->list_lock)
 {
 	lockdep_assert_held(&tm->round_lock);
 	lockdep_assert_held(&tm->list_lock);
 
-	mutex_lock(&monitor->history_lock);
 	tm_history_cut(tm, monitor, samples);
-	mutex_unlock(&monitor->history_lock);
-	tm_monitor_unlink(tm, monitor);
+	tm_monitor_unlink(tm, monitor, gone);
 }
 
 /**
@@ -585,34 +706,46 @@ int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 	struct task_monitor *monitor;
 	LIST_HEAD(samples);
 	int err = -ENOENT;
+	LIST_HEAD(gone);
 
 	mutex_lock(&tm->round_lock);
-	mutex_lock(&tm->list_lock);
 	/* Several, when the number is in use again while a history is left. */
-	while ((monitor = tm_monitor_find(tm, nr, ns))) {
-		tm_monitor_cut(tm, monitor, &samples);
-		err = 0;
-	}
-	mutex_unlock(&tm->list_lock);
+	do {
+		raw_spin_lock(&tm->list_lock);
+		monitor = tm_monitor_find(tm, nr, ns);
+		if (monitor) {
+			tm_monitor_cut(tm, monitor, &samples, &gone);
+			err = 0;
+		}
+		raw_spin_unlock(&tm->list_lock);
+	} while (monitor);
 	mutex_unlock(&tm->round_lock);
 
 	tm_history_free(tm, &samples);
+	tm_monitors_free(&gone);
 	return err;
 }
 
+/* Remove all monitors, at which no walk stands any more. */
 static void tm_monitor_remove_all(struct tm_context *tm)
 {
-	struct task_monitor *monitor, *next;
+	struct task_monitor *monitor;
 	LIST_HEAD(samples);
+	LIST_HEAD(gone);
 
 	mutex_lock(&tm->round_lock);
-	mutex_lock(&tm->list_lock);
-	list_for_each_entry_safe(monitor, next, &tm->tasks, node)
-		tm_monitor_cut(tm, monitor, &samples);
-	mutex_unlock(&tm->list_lock);
+	do {
+		raw_spin_lock(&tm->list_lock);
+		monitor = list_first_entry_or_null(&tm->tasks,
+						   struct task_monitor, node);
+		if (monitor)
+			tm_monitor_cut(tm, monitor, &samples, &gone);
+		raw_spin_unlock(&tm->list_lock);
+	} while (monitor);
 	mutex_unlock(&tm->round_lock);
 
 	tm_history_free(tm, &samples);
+	tm_monitors_free(&gone);
 }
 
 /* The module */
@@ -627,13 +760,13 @@ static void tm_monitor_remove_all(struct tm_context *tm)
 void tm_context_init(struct tm_context *tm)
 {
 	mutex_init(&tm->round_lock);
-	mutex_init(&tm->list_lock);
-	tm_shrinker_may_lock(&tm->list_lock);
+	raw_spin_lock_init(&tm->list_lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	INIT_LIST_HEAD(&tm->living);
 	INIT_LIST_HEAD(&tm->ended);
 	hash_init(tm->index);
-	tm->evict_tree = RB_ROOT;
+	tm->evict_tree = RB_ROOT_CACHED;
+	tm->oldest_nid = NUMA_NO_NODE;
 }
 
 static int __init tm_init(void)

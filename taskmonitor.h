@@ -4,22 +4,25 @@
  *
  * Locks, outermost first:
  *
- *   thread_lock -> round_lock -> list_lock -> history_lock -> RCU -> task_lock
- *                                                                \-> stats_lock
+ *   thread_lock -> round_lock -> history_lock -> RCU -> list_lock, task_lock,
+ *                                                       stats_lock
  *
- *   thread_lock   who samples: the kthread and its life.
- *   round_lock    when: rounds never overlap, nor does a writer's first sample,
- *                 and no living process is removed during one.
- *   list_lock     who is monitored: the list of monitors, the eviction order,
- *                 the counters.
- *   history_lock  one history, one lock in each monitor. It changes under
- *                 list_lock and history_lock, so holding either is enough to
- *                 read it.
+ *   thread_lock   mutex: who samples, the kthread and its life.
+ *   round_lock    mutex: when. Rounds do not overlap, nor does a writer's first
+ *                 sample, and no monitor is removed on request during one.
+ *   history_lock  mutex, one in each monitor: held while a sample is taken and
+ *                 added. A history grows under it, and is otherwise protected by
+ *                 list_lock.
+ *   list_lock     raw spinlock: the lists of monitors, the links of all
+ *                 histories, the eviction order, the counters.
  *
- * The shrinker takes list_lock and history_lock, and waits for them. So nobody
- * who holds one of them allocates with direct reclaim, and nobody holds one for
- * longer than a slice of a round, a scan, or the filling of one read buffer.
- * thread_lock and round_lock are never taken in reclaim.
+ * Reclaim takes list_lock only. A hold ends after a slice at most, however many
+ * monitors and samples there are: TM_BULK_MAX monitors or evictions, or
+ * TM_PIN_MAX references. Nothing is allocated, freed, formatted or printed under
+ * it. It is a raw spinlock because a task that holds it must not lose the CPU: a
+ * mutex that a SCHED_IDLE reader holds while it is preempted stops sampling and
+ * reclaim for seconds, and priority inheritance does not help, since the tasks
+ * that wait are not real-time ones.
  */
 #ifndef _TASKMONITOR_H
 #define _TASKMONITOR_H
@@ -33,7 +36,13 @@
 #include <linux/notifier.h>
 #include <linux/pid.h>
 #include <linux/rbtree.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+
+/* A task's CPU times are u64, which 32-bit CPUs read in two halves. */
+#ifndef CONFIG_64BIT
+#error "taskmonitor is for 64-bit kernels only"
+#endif
 
 struct kmem_cache;
 struct shrinker;
@@ -50,10 +59,10 @@ struct task_struct;
 /**
  * struct task_sample - what one process used up to one moment
  * @node: in &task_monitor.samples, oldest first; empty once the sample has left
- *	the history. Protected by &task_monitor.history_lock.
+ *	the history. Protected by &tm_context.list_lock.
  * @ref: one reference is the history's, which ends with its place in the list;
- *	the others belong to whoever uses the sample without the lock: the
- *	kthread that prints it, a reader that stopped at it.
+ *	the others belong to those who use the sample without the lock: the
+ *	kthread that prints it, a reader that shows it or stopped at it.
  * @rss: resident pages
  * @total: mapped pages
  * @stack: pages of @total in stacks
@@ -80,8 +89,11 @@ struct task_sample {
 	u64 time;
 };
 
-/* Samples that are taken, or given back, under one lock. */
+/* Monitors that are passed, or samples that are evicted, in one hold of list_lock. */
 #define TM_BULK_MAX	32
+
+/* Samples that a reader references in one hold of list_lock. */
+#define TM_PIN_MAX	64
 
 /**
  * struct tm_batch - samples that are allocated, or freed, together
@@ -94,6 +106,20 @@ struct task_sample {
 struct tm_batch {
 	unsigned int nr;
 	void *samples[TM_BULK_MAX];
+};
+
+/**
+ * struct tm_supply - where the samples of one round come from
+ * @batch: objects at hand
+ * @slab_failed: the slab could not fill a batch: it is not asked for another
+ * @pool_failed: slab and reserve are empty: from now on samples are reused
+ *
+ * Belongs to one thread, and is valid for one round: the next tries anew.
+ */
+struct tm_supply {
+	struct tm_batch batch;
+	bool slab_failed;
+	bool pool_failed;
 };
 
 /**
@@ -110,56 +136,66 @@ struct tm_cputime {
 };
 
 /**
+ * struct tm_monitor_number - a number of a monitor in one PID namespace
+ * @node: in &tm_context.index, by that number; &tm_context.list_lock
+ * @monitor: constant
+ */
+struct tm_monitor_number {
+	struct hlist_node node;
+	struct task_monitor *monitor;
+};
+
+/**
  * struct task_monitor - one monitored process and its history
- * @node: in &tm_context.tasks; protected by &tm_context.list_lock
+ * @node: in &tm_context.tasks
  * @living_node: in &tm_context.living while the process has not ended, as far as
- *	rounds know; &tm_context.list_lock, and while it is there
- *	&tm_context.round_lock too
- * @ended_node: in &tm_context.ended from then on; &tm_context.list_lock
- * @ref: one reference is the list's; the others belong to the reader and to
- *	the round that stopped at this monitor without a lock
- * @id: rises in the order of adding, never used again; constant
+ *	rounds know; removed on request only under &tm_context.round_lock too
+ * @ended_node: in &tm_context.ended from then on
+ * @walks: walks that stand at it. It stays in its lists until they have moved
+ *	on, so that they find the next one.
  * @pid: who is monitored: an identity, which a number is not; constant, owned
  * @type: PIDTYPE_TGID: the whole process; PIDTYPE_PID: one thread; constant
- * @prev: the CPU time of the newest sample, below which none may fall:
- *	@utime and @stime; protected by &tm_context.round_lock
- * @history_lock: protects the history: @samples, @nr_samples, @removed
- * @samples: list of &task_sample, oldest first
- * @nr_samples: their number
- * @removed: no longer in the list of monitors, and its history is gone
- * @ended_time: time of the round that found the process gone, 0 before; nothing
- *	is added any more; &tm_context.list_lock
- * @indexed: in &tm_context.index, by its number; &tm_context.list_lock
+ * @history_lock: held while a sample is taken and added
+ * @baseline: the CPU time of the newest sample ever, below which none may fall:
+ *	@utime and @stime; protected by @history_lock
+ * @samples: list of &task_sample, oldest first; grows under @history_lock
+ * @nr_samples: their number; likewise
+ * @removed: not monitored any more, and the history is gone
+ * @ended: a round found the process gone; nothing is added any more
+ * @ended_newest: time of the newest sample that this one, or one before it in
+ *	&tm_context.ended, had when it was added there
  * @oldest_time: time of the oldest sample while there is one, which is the key in
- *	the eviction order; &tm_context.list_lock
- * @evict_node: in &tm_context.evict_tree, if it stands for its bucket;
- *	&tm_context.list_lock
- * @bucket_peers: the others of its bucket, if it stands for it;
- *	&tm_context.list_lock
- * @bucket_peer: in the @bucket_peers of the one that does, if it does not;
- *	&tm_context.list_lock
+ *	the eviction order
+ * @evict_node: in &tm_context.evict_tree, if it stands for its bucket
+ * @bucket_peers: the others of its bucket, if it stands for it
+ * @bucket_peer: in the @bucket_peers of the one that does, if it does not
+ * @numbers: its numbers in the PID namespaces that see it, the initial one first
+ *
+ * All but what is constant, @history_lock and @baseline is protected by
+ * &tm_context.list_lock.
  */
 struct task_monitor {
 	struct list_head node;
 	struct list_head living_node;
 	struct list_head ended_node;
-	struct kref ref;
-	u64 id;
+	unsigned int walks;
 	struct pid *pid;
 	enum pid_type type;
-	struct tm_cputime prev;
 
-	struct mutex history_lock;	/* one history */
+	struct mutex history_lock;	/* who adds */
+	struct tm_cputime baseline;
 	struct list_head samples;
 	unsigned long nr_samples;
 	bool removed;
 
-	u64 ended_time;
-	struct hlist_node indexed;
+	bool ended;
+	u64 ended_newest;
 	u64 oldest_time;
 	struct rb_node evict_node;
 	struct hlist_head bucket_peers;
 	struct hlist_node bucket_peer;
+
+	struct tm_monitor_number numbers[];
 };
 
 /**
@@ -173,7 +209,7 @@ struct task_monitor {
  * @capped: dropped because of max_samples
  * @removed: freed with their monitor
  * @dropped: samples that could not be taken at all
- * @late: periods missed
+ * @late: deadlines at which no round began
  * @tick_ns: how long the last round took
  * @tick_ns_max: how long the longest took
  *
@@ -193,8 +229,8 @@ struct tm_stats {
 	u64 tick_ns_max;
 };
 
-/* 1024 chains: those of 10,000 monitors have ten links each. */
-#define TM_INDEX_BITS	10
+/* 4096 chains: those of 10,000 monitors have three links each. */
+#define TM_INDEX_BITS	12
 
 /**
  * struct tm_context - everything the module knows
@@ -204,16 +240,16 @@ struct tm_stats {
  * @thread: the kthread, NULL while sampling is stopped
  * @round_lock: held for a round; protects @round_time and @sampling
  * @round_time: when the last round began
- * @sampling: someone samples: a process that is added gets its first sample
+ * @sampling: the kthread samples: a process that is added gets its first sample
  * @list_lock: protects all that follows, up to @stats
  * @tasks: list of &task_monitor, in the order of adding
- * @living: those that rounds sample, in the order of adding; it changes under
- *	@round_lock and @list_lock, so holding either is enough to read it
+ * @living: those that rounds sample, in the order of adding
  * @ended: the others, in the order in which rounds found out
- * @index: the same, by their number in the initial PID namespace
- * @next_id: id of the next monitor
+ * @index: all of them, by their numbers: list of &tm_monitor_number
  * @evict_tree: the eviction order: one monitor for each bucket, by
  *	&task_monitor.oldest_time
+ * @oldest_nid: the node of the sample that goes first, or NUMA_NO_NODE on a
+ *	machine that has one; the shrinker reads it without the lock
  * @stats: the counters
  * @slab: cache of &task_sample; constant while anything else works
  * @pool: the reserve on top of @slab; likewise
@@ -231,13 +267,13 @@ struct tm_context {
 	u64 round_time;
 	bool sampling;
 
-	struct mutex list_lock;	/* who is monitored */
+	raw_spinlock_t list_lock;	/* who is monitored, all histories */
 	struct list_head tasks;
 	struct list_head living;
 	struct list_head ended;
 	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
-	u64 next_id;
-	struct rb_root evict_tree;
+	struct rb_root_cached evict_tree;
+	int oldest_nid;
 	struct tm_stats stats;
 
 	struct kmem_cache *slab;
@@ -246,37 +282,51 @@ struct tm_context {
 	struct notifier_block oom;
 };
 
+/* Which monitors a walk passes: all, or one of the two kinds, newest end first. */
+enum tm_walk_over { TM_WALK_ALL, TM_WALK_LIVING, TM_WALK_ENDED };
+
+/**
+ * struct tm_walk - a walk over monitors, in many holds of list_lock
+ * @tm: the task monitor
+ * @over: which monitors it passes
+ * @monitor: where it stands, one of &task_monitor.walks; NULL before the first
+ *	and after the last
+ *
+ * Belongs to one thread at a time; @monitor is valid without a lock.
+ */
+struct tm_walk {
+	struct tm_context *tm;
+	enum tm_walk_over over;
+	struct task_monitor *monitor;
+};
+
 /* taskmonitor.c: who is monitored, and when */
 
 void tm_context_init(struct tm_context *tm);
 int tm_monitor_add(struct tm_context *tm, pid_t nr);
 int tm_monitor_remove(struct tm_context *tm, pid_t nr);
-struct task_monitor *tm_monitor_next(struct tm_context *tm,
-				     struct task_monitor *monitor);
-void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor);
-void tm_monitor_put(struct task_monitor *monitor);
+void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor,
+		       struct list_head *gone);
+void tm_monitors_free(struct list_head *gone);
+struct task_monitor *tm_walk_next(struct tm_walk *walk, struct list_head *gone);
+void tm_walk_end(struct tm_walk *walk);
 int tm_start(struct tm_context *tm);
 bool tm_stop(struct tm_context *tm);
-
-static inline void tm_monitor_get(struct task_monitor *monitor)
-{
-	kref_get(&monitor->ref);
-}
 
 /* sample_cache.c: what a sample is, where it lives, which goes first */
 
 int tm_cache_init(struct tm_context *tm, unsigned int reserve);
 void tm_cache_exit(struct tm_context *tm);
 bool tm_sample_put(struct task_sample *sample, struct tm_context *tm);
-void tm_batch_fill(struct tm_context *tm, struct tm_batch *batch,
-		   unsigned int nr, gfp_t gfp);
+void tm_supply_fill(struct tm_context *tm, struct tm_supply *supply,
+		    unsigned int nr, gfp_t gfp);
 void tm_batch_free(struct tm_context *tm, struct tm_batch *batch);
 struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct task_monitor *monitor, u64 time,
-				   struct tm_batch *batch);
+				   struct tm_supply *supply);
 void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
 		    struct list_head *samples);
-unsigned int tm_evict_oldest(struct tm_context *tm, unsigned int want,
+unsigned int tm_evict_oldest(struct tm_context *tm, int nid, unsigned int want,
 			     struct tm_batch *batch);
 void tm_history_free(struct tm_context *tm, struct list_head *samples);
 
@@ -284,7 +334,7 @@ void tm_history_free(struct tm_context *tm, struct list_head *samples);
 
 int tm_shrinker_init(struct tm_context *tm);
 void tm_shrinker_exit(struct tm_context *tm);
-void tm_shrinker_may_lock(struct mutex *lock);
+
 /* debugfs_seq.c: showing and telling */
 
 int tm_files_init(struct tm_context *tm);

@@ -114,7 +114,7 @@ static struct tm_test_reader *tm_test_open(struct kunit *test)
 
 	reader = kunit_kzalloc(test, sizeof(*reader), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, reader);
-	reader->cursor.tm = tm_test_tm(test);
+	reader->cursor.walk.tm = tm_test_tm(test);
 	reader->seq.private = &reader->cursor;
 	return reader;
 }
@@ -136,8 +136,7 @@ static u64 tm_test_read(struct tm_test_reader *reader, int n)
 
 static void tm_test_close(struct tm_test_reader *reader)
 {
-	tm_cursor_set_sample(&reader->cursor, NULL);
-	tm_cursor_set_monitor(&reader->cursor, NULL);
+	tm_cursor_rewind(&reader->cursor);
 }
 
 /* Two histories, 1 to 9 and 101 to 109. */
@@ -216,15 +215,140 @@ static void tm_test_cursor_pin(struct kunit *test)
 
 	tm_test_histories(test, m);
 	tm_test_read(reader, 3);
-	sample = reader->cursor.sample;
+	sample = reader->cursor.last;
 	KUNIT_ASSERT_NOT_NULL(test, sample);
-	KUNIT_EXPECT_EQ(test, sample->time, 4ULL);
+	KUNIT_EXPECT_EQ(test, sample->time, 3ULL);
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
-	KUNIT_EXPECT_EQ(test, kref_read(&m[0]->ref), 2U);
+	KUNIT_EXPECT_EQ(test, kref_read(&list_next_entry(sample, node)->ref),
+			1U);
+	KUNIT_EXPECT_EQ(test, m[0]->walks, 1U);
 	tm_test_read(reader, 1);
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 1U);
 	tm_test_close(reader);
-	KUNIT_EXPECT_EQ(test, kref_read(&m[0]->ref), 1U);
+	KUNIT_EXPECT_EQ(test, m[0]->walks, 0U);
+}
+
+/* More rows than one hold pins, in one reading and in several. */
+static void tm_test_cursor_long(struct kunit *test)
+{
+	struct tm_test_reader *reader = tm_test_open(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	const u64 nr = 2 * TM_PIN_MAX + 5;
+	u64 time;
+
+	for (time = 1; time <= nr; time++)
+		tm_test_sample(test, monitor, time);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, nr), nr);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 0ULL);
+	reader->pos = 0;
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, TM_PIN_MAX),
+			0ULL + TM_PIN_MAX);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, TM_PIN_MAX + 1),
+			2ULL * TM_PIN_MAX + 1);
+	tm_test_close(reader);
+}
+
+/* What is pinned stays valid when all else of it is gone. */
+static void tm_test_cursor_in_use(struct kunit *test)
+{
+	struct tm_test_reader *reader = tm_test_open(test);
+	struct task_sample *sample;
+	struct task_monitor *m[2];
+
+	tm_test_histories(test, m);
+	sample = tm_seq_start(&reader->seq, &reader->pos);
+	KUNIT_EXPECT_EQ(test, sample->time, 1ULL);
+	tm_test_remove(test, m[0]);
+	sample = tm_seq_next(&reader->seq, sample, &reader->pos);
+	KUNIT_EXPECT_EQ(test, sample->time, 2ULL);
+	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 1U);
+	tm_seq_stop(&reader->seq, sample);
+	KUNIT_EXPECT_EQ(test, tm_test_read(reader, 1), 101ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_count(&tm_test_tm(test)->tasks), 1);
+	tm_test_close(reader);
+}
+
+/* The newest samples of all, as the attribute has them; returns how many. */
+static unsigned int tm_test_newest(struct kunit *test,
+				   struct tm_newest *newest)
+{
+	struct tm_context *tm = tm_test_tm(test);
+	unsigned int i;
+
+	newest->nr = 0;
+	tm_newest_walk(tm, TM_WALK_LIVING, newest);
+	tm_newest_walk(tm, TM_WALK_ENDED, newest);
+	for (i = 1; i < newest->nr; i++)
+		KUNIT_EXPECT_GE(test, newest->rows[i - 1].sample->time,
+				newest->rows[i].sample->time);
+	return newest->nr;
+}
+
+static void tm_test_newest_put(struct kunit *test, struct tm_newest *newest)
+{
+	while (newest->nr)
+		tm_sample_put(newest->rows[--newest->nr].sample,
+			      tm_test_tm(test));
+}
+
+/* Newest first, of the living and the ended, and each once. */
+static void tm_test_newest_order(struct kunit *test)
+{
+	struct tm_newest *newest = kunit_kzalloc(test, sizeof(*newest),
+						 GFP_KERNEL);
+	struct task_sample *again;
+	struct task_monitor *m[2];
+
+	KUNIT_ASSERT_NOT_NULL(test, newest);
+	KUNIT_EXPECT_EQ(test, tm_test_newest(test, newest), 0U);
+	tm_test_histories(test, m);
+	tm_test_end(test, m[1]);
+	tm_test_round(test);
+	KUNIT_EXPECT_TRUE(test, m[1]->ended);
+	KUNIT_EXPECT_EQ(test, m[1]->ended_newest, 109ULL);
+	KUNIT_EXPECT_EQ(test, tm_test_newest(test, newest), 19U);
+	KUNIT_EXPECT_EQ(test, newest->rows[0].sample->time,
+			tm_test_tm(test)->round_time);
+	KUNIT_EXPECT_EQ(test, newest->rows[1].sample->time, 109ULL);
+	KUNIT_EXPECT_EQ(test, newest->rows[9].sample->time, 101ULL);
+	KUNIT_EXPECT_EQ(test, newest->rows[18].sample->time, 1ULL);
+
+	again = newest->rows[5].sample;
+	kref_get(&again->ref);
+	tm_newest_insert(tm_test_tm(test), newest, again, 1);
+	KUNIT_EXPECT_EQ(test, newest->nr, 19U);
+	KUNIT_EXPECT_EQ(test, kref_read(&again->ref), 2U);
+	tm_test_newest_put(test, newest);
+	KUNIT_EXPECT_EQ(test, kref_read(&again->ref), 1U);
+}
+
+/* Of more than fit the newest stay, whichever comes first. */
+static void tm_test_newest_full(struct kunit *test)
+{
+	struct tm_newest *newest = kunit_kzalloc(test, sizeof(*newest),
+						 GFP_KERNEL);
+	struct task_monitor *m[3];
+	u64 time;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, newest);
+	for (i = 0; i < ARRAY_SIZE(m); i++)
+		m[i] = tm_test_monitor(test);
+	for (time = 1; time <= TM_NEWEST_MAX + 10; time++) {
+		tm_test_sample(test, m[0], time);
+		if (time > 20)
+			tm_test_sample(test, m[1], time + 5);
+	}
+	tm_test_sample(test, m[2], 1000);
+	KUNIT_EXPECT_EQ(test, tm_test_newest(test, newest),
+			0U + TM_NEWEST_MAX);
+	KUNIT_EXPECT_EQ(test, newest->rows[0].sample->time, 1000ULL);
+	KUNIT_EXPECT_EQ(test, newest->rows[1].sample->time,
+			TM_NEWEST_MAX + 15ULL);
+	/* 5 of the second, then one of each: the last is the 50th of those. */
+	KUNIT_EXPECT_EQ(test, newest->rows[TM_NEWEST_MAX - 1].sample->time,
+			TM_NEWEST_MAX + 10 - (TM_NEWEST_MAX - 6 - 1) / 2ULL);
+	tm_test_newest_put(test, newest);
 }
 
 static struct kunit_case tm_files_cases[] = {
@@ -235,6 +359,10 @@ static struct kunit_case tm_files_cases[] = {
 	KUNIT_CASE(tm_test_cursor_evicted),
 	KUNIT_CASE(tm_test_cursor_removed),
 	KUNIT_CASE(tm_test_cursor_pin),
+	KUNIT_CASE(tm_test_cursor_long),
+	KUNIT_CASE(tm_test_cursor_in_use),
+	KUNIT_CASE(tm_test_newest_order),
+	KUNIT_CASE(tm_test_newest_full),
 	{ }
 };
 

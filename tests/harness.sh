@@ -132,6 +132,31 @@ test_reports() {
 	END
 }
 
+# The race of debugfs is known by its function, in whatever order two CPUs tell of
+# it; any other report counts, and one that is announced and has no name too.
+test_known_report() {
+	cat >"$work/known" <<-'END'
+		[   50.522772] ------------[ cut here ]------------
+		[   50.523132] debugfs file owner did not clean up at exit: taskmonitor_stats
+		[   50.523897] WARNING: CPU: 1 PID: 76 at fs/debugfs/file.c:418 full_proxy_open+0xa7/0x2f7
+		[   50.526472] ------------[ cut here ]------------
+		[   50.526939] WARNING: CPU: 0 PID: 75 at fs/debugfs/file.c:418 full_proxy_open+0xa7/0x2f7
+	END
+	expect 'the known race of debugfs is no report' 0 '^none$' \
+		report_in "$work/known"
+	expect 'and it is counted' 0 '^2$' known_reports "$work/known"
+	for line in '------------[ cut here ]------------' \
+		'WARNING: CPU: 1 PID: 76 at fs/debugfs/file.c:99 debugfs_file_get+0x1/0x2' \
+		'BUG: KASAN: slab-use-after-free in full_proxy_open+0x1/0x2'; do
+		{
+			cat "$work/known"
+			printf '[   51.000000] %s\n' "$line"
+		} >"$work/unknown"
+		expect "beside it a report is seen: $line" 0 '^6$' \
+			report_in "$work/unknown"
+	done
+}
+
 report_in() {
 	found=$(first_report "$1")
 	echo "${found:-none}"
@@ -270,6 +295,7 @@ printf 'KTAP version 1\n1..41\n'
 "$tm_scripts/initramfs.sh" -o "$work/cpio" -k "$kernel" $guests
 start_hung
 test_reports
+test_known_report
 test_outcomes
 test_ends
 test_build

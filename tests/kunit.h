@@ -8,8 +8,12 @@
 #define _TASKMONITOR_KUNIT_H
 
 #include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
+#include <linux/numa.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -74,18 +78,6 @@ static inline int tm_test_init(struct kunit *test)
 	return 0;
 }
 
-static inline void tm_test_lock(struct tm_context *tm)
-{
-	mutex_lock(&tm->round_lock);
-	mutex_lock(&tm->list_lock);
-}
-
-static inline void tm_test_unlock(struct tm_context *tm)
-{
-	mutex_unlock(&tm->list_lock);
-	mutex_unlock(&tm->round_lock);
-}
-
 static inline int tm_test_thread_fn(void *unused)
 {
 	for (;;) {
@@ -111,6 +103,64 @@ static inline struct task_monitor *tm_test_monitor(struct kunit *test)
 	fixture->threads[fixture->nr_threads++] = get_task_struct(thread);
 	KUNIT_ASSERT_EQ(test, tm_monitor_add(tm, task_pid_vnr(thread)), 0);
 	return list_last_entry(&tm->tasks, struct task_monitor, node);
+}
+
+/**
+ * struct tm_test_waiter - something that has to wait for a lock
+ * @fn: what it is
+ * @data: its argument
+ * @thread: does it, on another CPU than the test
+ * @done: it has been done
+ */
+struct tm_test_waiter {
+	void (*fn)(void *data);
+	void *data;
+	struct task_struct *thread;
+	struct completion done;
+};
+
+static inline int tm_test_waiter_fn(void *data)
+{
+	struct tm_test_waiter *waiter = data;
+
+	waiter->fn(waiter->data);
+	complete(&waiter->done);
+	return 0;
+}
+
+/* Prepare @waiter; the lock is not held yet. */
+static inline void tm_test_waiter_init(struct kunit *test,
+				       struct tm_test_waiter *waiter,
+				       void (*fn)(void *data), void *data)
+{
+	unsigned int cpu = cpumask_first(cpu_online_mask);
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "one CPU");
+	*waiter = (struct tm_test_waiter){ .fn = fn, .data = data };
+	init_completion(&waiter->done);
+	waiter->thread = kthread_create(tm_test_waiter_fn, waiter,
+					"tm_test_waiter");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(waiter->thread));
+	KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(current, cpumask_of(cpu)),
+			0);
+	kthread_bind(waiter->thread, cpumask_next(cpu, cpu_online_mask));
+}
+
+/* With the lock held: it does not get on. */
+static inline void tm_test_waiter_waits(struct kunit *test,
+					struct tm_test_waiter *waiter)
+{
+	wake_up_process(waiter->thread);
+	mdelay(100);
+	KUNIT_EXPECT_FALSE(test, completion_done(&waiter->done));
+}
+
+/* With the lock let go: now it does. */
+static inline void tm_test_waiter_ends(struct tm_test_waiter *waiter)
+{
+	wait_for_completion(&waiter->done);
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
 }
 
 /* End a thread, and wait until no PID finds it any more. */
@@ -155,14 +205,14 @@ static inline struct task_sample *tm_test_sample(struct kunit *test,
 {
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_sample *sample;
-	struct tm_batch batch = { };
+	struct tm_supply supply = { };
 
-	tm_test_lock(tm);
-	sample = tm_save_sample(tm, monitor, time, &batch);
-	tm_test_unlock(tm);
+	mutex_lock(&tm->round_lock);
+	sample = tm_save_sample(tm, monitor, time, &supply);
+	mutex_unlock(&tm->round_lock);
 	if (!IS_ERR(sample))
 		tm_sample_put(sample, tm);
-	tm_batch_free(tm, &batch);
+	tm_batch_free(tm, &supply.batch);
 	return sample;
 }
 
@@ -190,6 +240,17 @@ static inline void tm_test_remove(struct kunit *test,
 						pid_vnr(monitor->pid)), 0);
 }
 
+/* Entries of a list; list_count_nodes() is not in 6.1. */
+static inline int tm_test_count(struct list_head *head)
+{
+	struct list_head *node;
+	int nr = 0;
+
+	list_for_each(node, head)
+		nr++;
+	return nr;
+}
+
 /* Evict the @want oldest samples; returns how many were freed. */
 static inline unsigned int tm_test_evict(struct kunit *test, unsigned int want)
 {
@@ -197,7 +258,8 @@ static inline unsigned int tm_test_evict(struct kunit *test, unsigned int want)
 	struct tm_batch batch;
 	unsigned int freed;
 
-	KUNIT_EXPECT_EQ(test, tm_evict_oldest(tm, want, &batch), want);
+	freed = tm_evict_oldest(tm, NUMA_NO_NODE, want, &batch);
+	KUNIT_EXPECT_EQ(test, freed, want);
 	freed = batch.nr;
 	tm_batch_free(tm, &batch);
 	return freed;
@@ -218,7 +280,7 @@ static inline void tm_test_exit(struct kunit *test)
 			tm_test_stop(test, &fixture->threads[i]);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 0ULL);
 	KUNIT_EXPECT_EQ(test, tm->stats.samples, 0ULL);
-	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->evict_tree));
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->evict_tree.rb_root));
 	mempool_destroy(tm->pool);
 	kmem_cache_destroy(tm->slab);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Unit tests of sample_cache.c, which includes this file. */
 
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+
 #include "kunit.h"
 
 static void tm_test_takes(struct kunit *test, struct task_monitor *monitor,
@@ -14,7 +17,7 @@ static void tm_test_reserve(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_sample *samples[TM_TEST_RESERVE];
-	struct tm_batch none = { };
+	struct tm_supply none = { };
 	int i;
 
 	((struct tm_test *)test->priv)->exhausted = true;
@@ -22,6 +25,7 @@ static void tm_test_reserve(struct kunit *test)
 		samples[i] = tm_sample_alloc(tm, &none);
 		KUNIT_ASSERT_NOT_NULL(test, samples[i]);
 		INIT_LIST_HEAD(&samples[i]->node);
+		kref_init(&samples[i]->ref);
 	}
 	KUNIT_EXPECT_NULL(test, tm_sample_alloc(tm, &none));
 	for (i = 0; i < TM_TEST_RESERVE; i++)
@@ -35,11 +39,11 @@ static void tm_test_references(struct kunit *test)
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct task_sample *sample;
-	struct tm_batch none = { };
+	struct tm_supply none = { };
 
-	tm_test_lock(tm);
+	mutex_lock(&tm->round_lock);
 	sample = tm_save_sample(tm, monitor, 7, &none);
-	tm_test_unlock(tm);
+	mutex_unlock(&tm->round_lock);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(sample));
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
 
@@ -51,33 +55,57 @@ static void tm_test_references(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, tm_sample_put(sample, tm));
 }
 
+/* What was empty once is not asked again in the same round. */
+static void tm_test_supply(struct kunit *test)
+{
+	struct tm_context *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct tm_supply empty = { .slab_failed = true };
+	struct tm_supply fresh = { };
+	struct task_sample *sample;
+	u64 time;
+
+	tm_supply_fill(tm, &empty, 3, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, empty.batch.nr, 0U);
+
+	((struct tm_test *)test->priv)->exhausted = true;
+	for (time = 1; time <= TM_TEST_RESERVE; time++)
+		tm_test_takes(test, monitor, time);
+	KUNIT_EXPECT_NULL(test, tm_sample_alloc(tm, &empty));
+	((struct tm_test *)test->priv)->exhausted = false;
+	KUNIT_EXPECT_NULL(test, tm_sample_alloc(tm, &empty));
+	sample = tm_sample_alloc(tm, &fresh);
+	KUNIT_ASSERT_NOT_NULL(test, sample);
+	mempool_free(sample, tm->pool);
+}
+
 /* A batch is what is filled first; the reserve is not touched. */
 static void tm_test_batch(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	struct task_sample *sample;
-	struct tm_batch batch = { };
+	struct tm_supply supply = { };
 	void *last;
 
-	tm_batch_fill(tm, &batch, 3, GFP_KERNEL);
-	KUNIT_ASSERT_EQ(test, batch.nr, 3U);
-	last = batch.samples[2];
-	tm_test_lock(tm);
-	sample = tm_save_sample(tm, monitor, 1, &batch);
-	tm_test_unlock(tm);
+	tm_supply_fill(tm, &supply, 3, GFP_KERNEL);
+	KUNIT_ASSERT_EQ(test, supply.batch.nr, 3U);
+	last = supply.batch.samples[2];
+	mutex_lock(&tm->round_lock);
+	sample = tm_save_sample(tm, monitor, 1, &supply);
+	mutex_unlock(&tm->round_lock);
 	KUNIT_EXPECT_PTR_EQ(test, (void *)sample, last);
-	KUNIT_EXPECT_EQ(test, batch.nr, 2U);
+	KUNIT_EXPECT_EQ(test, supply.batch.nr, 2U);
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
 	tm_sample_put(sample, tm);
 
-	tm_batch_fill(tm, &batch, TM_BULK_MAX, GFP_KERNEL);
-	KUNIT_EXPECT_EQ(test, batch.nr, 0U + TM_BULK_MAX);
+	tm_supply_fill(tm, &supply, TM_BULK_MAX, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, supply.batch.nr, 0U + TM_BULK_MAX);
 	/* It is full already. */
-	tm_batch_fill(tm, &batch, 1, GFP_KERNEL);
-	KUNIT_EXPECT_EQ(test, batch.nr, 0U + TM_BULK_MAX);
-	tm_batch_free(tm, &batch);
-	KUNIT_EXPECT_EQ(test, batch.nr, 0U);
+	tm_supply_fill(tm, &supply, 1, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, supply.batch.nr, 0U + TM_BULK_MAX);
+	tm_batch_free(tm, &supply.batch);
+	KUNIT_EXPECT_EQ(test, supply.batch.nr, 0U);
 	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE);
 }
 
@@ -86,13 +114,13 @@ static void tm_test_refill(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
-	struct tm_batch batch = { };
+	struct tm_supply supply = { };
 
 	((struct tm_test *)test->priv)->exhausted = true;
 	tm_test_takes(test, monitor, 1);
 	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE - 1);
-	tm_batch_fill(tm, &batch, 2, GFP_KERNEL);
-	tm_batch_free(tm, &batch);
+	tm_supply_fill(tm, &supply, 2, GFP_KERNEL);
+	tm_batch_free(tm, &supply.batch);
 	KUNIT_EXPECT_EQ(test, tm->pool->curr_nr, TM_TEST_RESERVE);
 }
 
@@ -106,11 +134,9 @@ static void tm_test_free(struct kunit *test)
 
 	for (time = 1; time <= 2 * TM_BULK_MAX + 1; time++)
 		tm_test_sample(test, monitor, time);
-	tm_test_lock(tm);
-	mutex_lock(&monitor->history_lock);
+	raw_spin_lock(&tm->list_lock);
 	tm_history_cut(tm, monitor, &samples);
-	mutex_unlock(&monitor->history_lock);
-	tm_test_unlock(tm);
+	raw_spin_unlock(&tm->list_lock);
 	KUNIT_EXPECT_EQ(test, tm->stats.removed, 2 * TM_BULK_MAX + 1ULL);
 	tm_history_free(tm, &samples);
 }
@@ -238,6 +264,96 @@ static void tm_test_scale(struct kunit *test)
 	}
 }
 
+/* The task and the mm of the guest's init, which is no kernel thread. */
+static struct task_struct *tm_test_init_task(struct kunit *test)
+{
+	struct pid *pid = find_get_pid(1);
+	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
+
+	put_pid(pid);
+	KUNIT_ASSERT_NOT_NULL(test, task);
+	return task;
+}
+
+static int tm_test_borrower_fn(void *data)
+{
+	kthread_use_mm(data);
+	tm_test_thread_fn(NULL);
+	kthread_unuse_mm(data);
+	return 0;
+}
+
+/* The mm that a kernel thread uses for a while is not its own. */
+static void tm_test_borrowed_mm(struct kunit *test)
+{
+	struct task_struct *init = tm_test_init_task(test);
+	struct mm_struct *mm = get_task_mm(init);
+	struct task_sample sample;
+	struct task_struct *thread;
+	int tries = 10 * HZ;
+
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	tm_get_memory(init, &sample);
+	KUNIT_EXPECT_GT(test, sample.rss, 0U);
+	put_task_struct(init);
+
+	thread = kthread_run(tm_test_borrower_fn, mm, "tm_test_borrower");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	while (READ_ONCE(thread->mm) != mm && --tries)
+		schedule_timeout_idle(1);
+	KUNIT_EXPECT_PTR_EQ(test, thread->mm, mm);
+	tm_get_memory(thread, &sample);
+	KUNIT_EXPECT_EQ(test, sample.rss, 0U);
+	KUNIT_EXPECT_EQ(test, (u64)sample.total, 0ULL);
+	kthread_stop(thread);
+	mmput(mm);
+}
+
+static void tm_test_reader_of_memory(void *data)
+{
+	struct task_sample sample;
+
+	tm_get_memory(data, &sample);
+}
+
+/* An exec that replaces the mm is waited for. */
+static void tm_test_task_lock(struct kunit *test)
+{
+	struct task_struct *init = tm_test_init_task(test);
+	struct tm_test_waiter waiter;
+
+	tm_test_waiter_init(test, &waiter, tm_test_reader_of_memory, init);
+	task_lock(init);
+	tm_test_waiter_waits(test, &waiter);
+	task_unlock(init);
+	tm_test_waiter_ends(&waiter);
+	put_task_struct(init);
+}
+
+static void tm_test_reader_of_cputime(void *data)
+{
+	struct tm_cputime sum;
+
+	rcu_read_lock();
+	tm_get_group_cputime(data, &sum);
+	rcu_read_unlock();
+}
+
+/* So is a thread that moves its time to the group. */
+static void tm_test_stats_lock(struct kunit *test)
+{
+	struct task_struct *init = tm_test_init_task(test);
+	struct tm_test_waiter waiter;
+	unsigned long flags;
+
+	tm_test_waiter_init(test, &waiter, tm_test_reader_of_cputime, init);
+	write_seqlock_irqsave(&init->signal->stats_lock, flags);
+	tm_test_waiter_waits(test, &waiter);
+	write_sequnlock_irqrestore(&init->signal->stats_lock, flags);
+	tm_test_waiter_ends(&waiter);
+	put_task_struct(init);
+}
+
 static void tm_test_saturate(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, tm_saturate(0, 36), 0ULL);
@@ -253,6 +369,7 @@ static void tm_test_saturate(struct kunit *test)
 static struct kunit_case tm_sample_cases[] = {
 	KUNIT_CASE(tm_test_reserve),
 	KUNIT_CASE(tm_test_references),
+	KUNIT_CASE(tm_test_supply),
 	KUNIT_CASE(tm_test_batch),
 	KUNIT_CASE(tm_test_refill),
 	KUNIT_CASE(tm_test_free),
@@ -262,6 +379,9 @@ static struct kunit_case tm_sample_cases[] = {
 	KUNIT_CASE(tm_test_gone),
 	KUNIT_CASE(tm_test_cap),
 	KUNIT_CASE(tm_test_scale),
+	KUNIT_CASE(tm_test_borrowed_mm),
+	KUNIT_CASE(tm_test_task_lock),
+	KUNIT_CASE(tm_test_stats_lock),
 	KUNIT_CASE(tm_test_saturate),
 	{ }
 };

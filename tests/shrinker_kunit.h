@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Unit tests of shrinker.c, which includes this file. */
 
-#include <linux/completion.h>
-#include <linux/kthread.h>
-
 #include "kunit.h"
 
 static unsigned long tm_test_scan(struct kunit *test, unsigned long want,
@@ -29,13 +26,13 @@ static void tm_test_nothing(struct kunit *test)
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor;
 
-	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), SHRINK_EMPTY);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
 	monitor = tm_test_monitor(test);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), SHRINK_EMPTY);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), SHRINK_STOP);
 	tm_test_sample(test, monitor, 1);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 1UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), 1UL);
 }
 
 /* A living process's last sample can go too; its entry stays, and goes on. */
@@ -51,12 +48,12 @@ static void tm_test_last(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 8, NULL), 1UL);
 	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 0UL);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 1ULL);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), SHRINK_EMPTY);
 
 	sample = tm_test_sample(test, monitor, 2);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(sample));
 	KUNIT_EXPECT_GE(test, sample->usr, usr);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 1UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), 1UL);
 }
 
 /* Oldest first by time, whoever has it and whoever was added first. */
@@ -77,7 +74,7 @@ static void tm_test_order(struct kunit *test)
 		if (time >= 12)
 			tm_test_sample(test, c, time);
 	}
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 27UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), 27UL);
 
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 3, &scanned), 3UL);
 	KUNIT_EXPECT_EQ(test, scanned, 3UL);
@@ -89,12 +86,12 @@ static void tm_test_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(a), 12ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(b), 12ULL);
 	KUNIT_EXPECT_EQ(test, c->nr_samples, 3UL);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 9UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), 9UL);
 
 	/* More than there is. */
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, &scanned), 9UL);
 	KUNIT_EXPECT_EQ(test, scanned, 9UL);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), SHRINK_EMPTY);
 	KUNIT_EXPECT_EQ(test, tm->stats.reclaimed, 27ULL);
 	KUNIT_EXPECT_EQ(test, tm->stats.monitors, 3ULL);
 }
@@ -134,7 +131,7 @@ static void tm_test_buckets(struct kunit *test)
 
 	/* The first to enter stands for it. */
 	tm_test_remove(test, m[0]);
-	KUNIT_EXPECT_EQ(test, tm_count(tm), 15UL);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), 15UL);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 2, NULL), 2UL);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 1, NULL), 1UL);
 	for (i = 1; i < ARRAY_SIZE(m); i++)
@@ -144,25 +141,47 @@ static void tm_test_buckets(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(m[1]), 4ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_oldest(m[3]), 4ULL);
 	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 100, NULL), 4UL);
-	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->evict_tree));
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&tm->evict_tree.rb_root));
 }
 
-/* Before a process is killed: what is asked for is pages. */
+/* Nothing is given for a want that is not the whole machine's. */
 static void tm_test_oom(struct kunit *test)
 {
-	const unsigned long per_page = PAGE_SIZE / sizeof(struct task_sample);
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
 	unsigned long pages = 5;
 	u64 time;
 
-	for (time = 1; time <= 2 * per_page; time++)
+	for (time = 1; time <= 100; time++)
 		tm_test_sample(test, monitor, time);
+	KUNIT_EXPECT_FALSE(test, tm_memory_is_short());
 	tm_oom_notify(&tm->oom, 0, &pages);
-	KUNIT_EXPECT_EQ(test, pages, 7UL);
-	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 0UL);
-	tm_oom_notify(&tm->oom, 0, &pages);
-	KUNIT_EXPECT_EQ(test, pages, 7UL);
+	KUNIT_EXPECT_EQ(test, pages, 5UL);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 100UL);
+}
+
+/* Where the oldest sample lies on one node, passes for others get nothing. */
+static void tm_test_nodes(struct kunit *test)
+{
+	struct tm_context *tm = tm_test_tm(test);
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct shrink_control sc = { .nr_to_scan = 4 };
+	struct tm_batch batch;
+	u64 time;
+
+	for (time = 1; time <= 10; time++)
+		tm_test_sample(test, monitor, time);
+	if (num_online_nodes() > 1)
+		kunit_skip(test, "the nodes are looked at");
+	tm->oldest_nid = 1;
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, tm_count(tm, 1), 10UL);
+	KUNIT_EXPECT_EQ(test, tm_scan(tm, &sc), SHRINK_STOP);
+	sc.nid = 1;
+	KUNIT_EXPECT_EQ(test, tm_scan(tm, &sc), 4UL);
+	KUNIT_EXPECT_EQ(test, tm_evict_oldest(tm, NUMA_NO_NODE, 4, &batch), 4U);
+	tm_batch_free(tm, &batch);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 2UL);
 }
 
 /* A sample that somebody holds is evicted, but has not been freed. */
@@ -181,47 +200,29 @@ static void tm_test_held(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, tm_sample_put(held, tm));
 }
 
-struct tm_test_scanner {
-	struct kunit *test;
-	unsigned long freed;
-	struct completion done;
-};
-
-static int tm_test_scanner_fn(void *data)
+static void tm_test_scanner(void *data)
 {
-	struct tm_test_scanner *scanner = data;
+	struct kunit *test = data;
 
-	scanner->freed = tm_test_scan(scanner->test, 2, NULL);
-	complete(&scanner->done);
-	return 0;
+	KUNIT_EXPECT_EQ(test, tm_test_scan(test, 2, NULL), 2UL);
 }
 
-/* A scan that finds the lock taken waits for it, and then gives. */
+/* A scan that finds the lock taken waits for it, and then evicts. */
 static void tm_test_waits(struct kunit *test)
 {
-	struct tm_test_scanner scanner = { .test = test };
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *monitor = tm_test_monitor(test);
-	struct task_struct *thread;
+	struct tm_test_waiter waiter;
 	u64 time;
 
 	for (time = 1; time <= 3; time++)
 		tm_test_sample(test, monitor, time);
-	init_completion(&scanner.done);
-
-	thread = kthread_create(tm_test_scanner_fn, &scanner,
-				"tm_test_scanner");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
-
-	mutex_lock(&tm->list_lock);
-	wake_up_process(thread);
-	KUNIT_EXPECT_EQ(test,
-			wait_for_completion_timeout(&scanner.done, HZ / 5),
-			0UL);
-	mutex_unlock(&tm->list_lock);
-
-	wait_for_completion(&scanner.done);
-	KUNIT_EXPECT_EQ(test, scanner.freed, 2UL);
+	tm_test_waiter_init(test, &waiter, tm_test_scanner, test);
+	raw_spin_lock(&tm->list_lock);
+	tm_test_waiter_waits(test, &waiter);
+	raw_spin_unlock(&tm->list_lock);
+	tm_test_waiter_ends(&waiter);
+	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 1UL);
 }
 
 static struct kunit_case tm_shrinker_cases[] = {
@@ -231,6 +232,7 @@ static struct kunit_case tm_shrinker_cases[] = {
 	KUNIT_CASE(tm_test_ended),
 	KUNIT_CASE(tm_test_buckets),
 	KUNIT_CASE(tm_test_oom),
+	KUNIT_CASE(tm_test_nodes),
 	KUNIT_CASE(tm_test_held),
 	KUNIT_CASE(tm_test_waits),
 	{ }

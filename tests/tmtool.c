@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <limits.h>
+#include <linux/mempolicy.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
@@ -835,6 +836,29 @@ static int cmd_hog(int argc, char **argv)
 	return 0;
 }
 
+/* The same from one node only; if that has not so much, the kernel kills us. */
+static int cmd_bound_hog(int argc, char **argv)
+{
+	unsigned long nodes = 1UL << number(argv[0]);
+
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8 * sizeof(nodes)))
+		die("set_mempolicy");
+	return cmd_hog(argc, argv + 1);
+}
+
+/* Run a command that has the CPU when nobody else wants it. */
+static int cmd_idle(int argc, char **argv)
+{
+	struct sched_param param = { };
+
+	(void)argc;
+	if (sched_setscheduler(0, SCHED_IDLE, &param))
+		die("sched_setscheduler");
+	execvp(argv[0], argv);
+	die(argv[0]);
+	return 1;
+}
+
 /* Processes that are added and exit; their history is left to its fate. */
 static int cmd_leave(int argc, char **argv)
 {
@@ -888,6 +912,8 @@ static const struct command commands[] = {
 	{ "opens", "FILE COUNT", 2, cmd_opens },
 	{ "timed-read", "FILE SIZE", 2, cmd_timed_read },
 	{ "hog", "KIB", 1, cmd_hog },
+	{ "bound-hog", "NODE KIB", 2, cmd_bound_hog },
+	{ "idle", "COMMAND...", 1, cmd_idle },
 	{ "leave", "FILE COUNT", 2, cmd_leave },
 	{ "put", "FILE", 1, cmd_put },
 	{ "fail-nth", "N COMMAND...", 2, cmd_fail_nth },

@@ -226,6 +226,8 @@ poor() {
 t 'trap 6 more PIDs than the reserve has samples: the others go on, drops are counted' \
 	poor 'period_ms=3600000 reserve=2'
 
+# The history is longer than what one read returns, so that the reader rests in
+# the middle of it, with a reference to the last row.
 held() {
 	faults_on
 	sleeper
@@ -235,19 +237,22 @@ held() {
 	period 5
 	start
 	wait_for 60 stat_is recycled -ge 10 || fail 'sampling stands still'
+	is "$(stat_of samples)" 401 'samples: the first, and the reserve'
 	exec 5<$file
 	dd bs=1 count=1 status=none <&5 >/dev/null
+	wait_for 60 stat_is samples -eq 400 ||
+		fail 'the reader holds no sample, or its sample is not evicted'
 	taken=$(stat_of taken)
 	wait_for 60 stat_is taken -gt $((taken + 10)) || fail 'sampling stands still'
-	is "$(stat_of samples)" 1 'samples while a reader holds one of two'
+	is "$(stat_of samples)" 400 'samples while a reader holds one of 401'
 	exec 5<&-
-	wait_for 60 stat_is samples -eq 2 || fail 'what the reader held is not used'
+	wait_for 60 stat_is samples -eq 401 || fail 'what the reader held is not used'
 	is "$(stat_of dropped)" 0 'samples that could not be taken'
 	balanced
 	unload_at_once
 }
 t 'trap 6 no memory, and a reader that holds a sample: it goes on all the same' \
-	held 'period_ms=3600000 reserve=1'
+	held 'period_ms=3600000 reserve=400'
 
 pages() {
 	faults_on

@@ -225,7 +225,7 @@ t 'debugfs is written to where it is: pwrite is ESPIPE' offsets
 modes() {
 	is "$(stat -c %a $file)" 600 'mode of the history'
 	is "$(stat -c %a $stats)" 400 'mode of the statistics'
-	is "$(stat -c %a $attribute)" 644 'mode of the attribute'
+	is "$(stat -c %a $attribute)" 600 'mode of the attribute'
 	is "$(stat -c %a $parameters/target)" 444 'mode of target'
 	is "$(stat -c %a $parameters/reserve)" 444 'mode of reserve'
 	is "$(stat -c %a $parameters/period_ms)" 644 'mode of period_ms'

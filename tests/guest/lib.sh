@@ -261,6 +261,11 @@ uptime_s() {
 	sed 's/\..*//' /proc/uptime
 }
 
+# uptime_cs: in hundredths of a second.
+uptime_cs() {
+	sed 's/^\([0-9]*\)\.\([0-9]*\).*/\1\2/' /proc/uptime
+}
+
 kernel_thread() {
 	pidof taskmonitor
 }

@@ -10,10 +10,6 @@ unload() {
 	! loaded || fail 'rmmod succeeded, and the module is there'
 }
 
-uptime_cs() {
-	sed 's/^\([0-9]*\)\.\([0-9]*\).*/\1\2/' /proc/uptime
-}
-
 # at_once COMMAND...: the limit is far from an hour, and far from this machine's
 # slowest.
 at_once() {
@@ -134,6 +130,35 @@ long_period() {
 	at_once unload
 }
 t 'trap 28 with a period of an hour stop, start and rmmod return at once' long_period period_ms=3600000
+
+# The longest round is remembered when shorter ones have followed.
+longest_round() {
+	crowd 200
+	wait_for 20 stat_is taken -ge 2000 || fail 'no samples'
+	stop
+	longest=$(stat_of tick_ns_max)
+	while read -r p; do
+		remove "$p"
+	done </tmp/crowd
+	sleeper
+	add "$pid"
+	taken=$(stat_of taken)
+	start
+	wait_for 20 stat_is taken -ge "$((taken + 10))" || fail 'no samples'
+	stop
+	cmp_int "$(stat_of tick_ns)" -gt 0 'ns of the last round'
+	cmp_int "$(stat_of tick_ns_max)" -ge "$longest" 'ns of the longest round'
+	cmp_int "$(stat_of tick_ns)" -le "$(stat_of tick_ns_max)" 'ns of the last round'
+}
+t 'tick_ns_max is the longest round, not the last' longest_round period_ms=10
+
+nice_level() {
+	is "$(cut -d ' ' -f 19 "/proc/$(kernel_thread)/stat")" -20 'nice level'
+	stop
+	start
+	is "$(cut -d ' ' -f 19 "/proc/$(kernel_thread)/stat")" -20 'nice level after a start'
+}
+t 'the kthread does not wait for the end of a busy task'"'"'s slice' nice_level
 
 named() {
 	is "$(kthreads)" 1 'kthreads called taskmonitor'

@@ -92,6 +92,97 @@ rounds() {
 }
 t 'a round costs the same for each of 100 and of 1000 processes' rounds period_ms=50
 
+# leave N: so many processes, sampled once, that have ended.
+leave() {
+	period 3600000
+	stop
+	start
+	tmtool leave "$file" "$1" || fail "$1 processes cannot come and go"
+	stop
+	taken=$(stat_of taken)
+	start
+	wait_for 20 stat_is taken -gt "$taken" || fail 'no round'
+	stop
+}
+
+# read_ns FILE: the least ns that a page of it takes, of five times.
+read_ns() {
+	for _ in 1 2 3 4 5; do
+		tmtool timed-read "$1" 4096 | awk '{ print $2 }'
+	done | sort -n | head -n 1
+}
+
+ended_ones() {
+	crowd 10
+	few_ns=$(round_ns 10)
+	leave 100
+	few_read=$(read_ns "$attribute")
+	leave 9900
+	is "$(stat_of monitors)" 10010 'processes monitored'
+	within 25 "$few_ns" "$(round_ns 10)" 'ns for a round of 10 living'
+	within 25 "$few_read" "$(read_ns "$attribute")" 'ns to read the attribute'
+}
+t 'ten thousand ended processes cost a round and the attribute nothing' ended_ones period_ms=50
+
+# A process of a child PID namespace, which ends, beside hidden ones that are still
+# sampled: what a reader in there may not see costs it nothing.
+# shellcheck disable=SC2016 # the shell inside expands this
+inside='
+	sleep 100000 &
+	echo $! >$file
+	kill -9 $!
+	wait
+	: >/tmp/inside.ready
+	for n in few many; do
+		until [ -e /tmp/inside.$n ]; do usleep 20000; done
+		for _ in 1 2 3 4 5; do
+			tmtool timed-read $attribute 4096
+		done >/tmp/inside.read
+		mv /tmp/inside.read /tmp/inside.$n.ns
+	done
+'
+
+# inside_ns few|many: what it takes inside now.
+inside_ns() {
+	: >"/tmp/inside.$1"
+	wait_for 60 test -e "/tmp/inside.$1.ns" || fail 'nothing is read inside'
+	awk '$1 != 1 { print "rows: " $1 } { print $2 }' "/tmp/inside.$1.ns" |
+		sort -n | head -n 1
+}
+
+hidden_ones() {
+	unshare -f -p true || skip 'no PID namespaces in this kernel'
+	rm -f /tmp/inside.*
+	crowd 20
+	file=$file attribute=$attribute unshare -f -p sh -c "$inside" &
+	keep $!
+	wait_for 60 test -e /tmp/inside.ready || fail 'nothing happens inside'
+	produce "$few"
+	few_ns=$(inside_ns few)
+	produce "$many"
+	within 25 "$few_ns" "$(inside_ns many)" \
+		'ns to read the attribute beside a hidden history'
+}
+t 'a history that the reader may not see costs it nothing' hidden_ones
+
+# Rounds of 3000 processes take longer than the period: half of the CPU is left.
+half_a_cpu() {
+	crowd 3000
+	late=$(stat_of late)
+	period 1
+	cpu=$(awk '{ print $14 + $15 }' "/proc/$(kernel_thread)/stat")
+	began=$(uptime_cs)
+	taken=$(stat_of taken)
+	wait_for 60 stat_is taken -ge "$((taken + 900000))" || fail 'no rounds'
+	cpu=$(($(awk '{ print $14 + $15 }' "/proc/$(kernel_thread)/stat") - cpu))
+	passed=$(($(uptime_cs) - began))
+	note "$cpu of $passed hundredths of a second; a round takes $(stat_of tick_ns) ns"
+	cmp_int "$(stat_of tick_ns)" -gt 1000000 'ns of a round'
+	cmp_int "$cpu" -le "$((passed * 55 / 100))" 'hundredths of a second of sampling'
+	cmp_int "$(stat_of late)" -gt "$late" 'deadlines missed'
+}
+t 'however much there is to sample, half of one CPU is left to others' half_a_cpu period_ms=3600000
+
 # One CPU, and no other work: what makes a period late is the reader.
 reader_and_sampler() {
 	crowd 10

@@ -302,6 +302,26 @@ ended_empty() {
 }
 t 'an ended process without a sample is forgotten by the next round' ended_empty
 
+# What the sampler itself allocates pages with: no reserve that others need when
+# memory is short, and no reclaim.
+modest() {
+	[ -d "$tracing/events/kmem" ] || skip 'no trace events'
+	crowd 60
+	echo "common_pid == $(kernel_thread)" >"$tracing/events/kmem/mm_page_alloc/filter"
+	echo >"$tracing/trace"
+	echo 1 >"$tracing/events/kmem/mm_page_alloc/enable"
+	period 1
+	wait_for 60 stat_is samples -ge 10000
+	echo 0 >"$tracing/events/kmem/mm_page_alloc/enable"
+	echo 0 >"$tracing/events/kmem/mm_page_alloc/filter"
+	grep -o 'gfp_flags=.*' "$tracing/trace" | sort | uniq -c >/tmp/flags
+	cmp_int "$(awk '{ n += $1 } END { print n + 0 }' /tmp/flags)" -ge 100 \
+		'allocations seen'
+	! grep -E 'ATOMIC|HIGH|MEMALLOC|GFP_KERNEL|DIRECT' /tmp/flags >/tmp/bad ||
+		fail "allocated with $(head -n 1 /tmp/bad)"
+}
+t 'trap 1 a round takes nothing from the emergency reserves, and never reclaims' modest
+
 hog_memory() {
 	tmtool hog "$hog_kib"
 	echo >>/tmp/hogs
@@ -331,20 +351,64 @@ never_ends() {
 }
 t 'trap 1 memory hogs, drop_caches and fast sampling: it never stops' never_ends
 
-# The kill that sysrq asks for comes all the same. The last test, for it counts.
-asked_before_a_kill() {
-	crowd 20
-	produce 100000
+# spare_kib: what any allocation may have before reclaim begins, of all zones.
+spare_kib() {
+	awk '
+	function zone_ends() {
+		if (zone != "" && zone != "Movable" && free > high + kept)
+			spare += free - high - kept
+	}
+	/^Node/ { zone_ends(); zone = $4; free = high = kept = 0 }
+	$1 == "pages" && $2 == "free" { free = $3 }
+	$1 == "high" { high = $2 }
+	$1 == "protection:" {
+		gsub(/[(),]/, " ")
+		for (i = 2; i <= NF; i++)
+			if ($i + 0 > kept)
+				kept = $i + 0
+	}
+	END { zone_ends(); print spare * 4 }' /proc/zoneinfo
+}
+
+# kill_asked: sysrq asks for a process to be killed, and that comes all the same.
+# Sets $given: how many samples went.
+kill_asked() {
 	sleeper
-	victim=$pid
-	echo 1000 >"/proc/$victim/oom_score_adj"
-	was=$(stat_of reclaimed)
+	echo 1000 >"/proc/$pid/oom_score_adj"
+	given=$(stat_of reclaimed)
 	echo f >/proc/sysrq-trigger
-	wait_for 20 gone "$victim" || fail 'nobody is killed'
-	is "$(($(stat_of reclaimed) - was))" "$((4 * 1024 * 1024 / 64))" \
-		'samples reclaimed'
+	wait_for 20 gone "$pid" || fail 'nobody is killed'
+	given=$(($(stat_of reclaimed) - given))
 	balanced
 }
-t 'before the OOM killer strikes 4 MB of history are given' asked_before_a_kill
+
+given_when_short() {
+	crowd 20
+	produce 200000
+	drop_page_cache
+	tool map touch "$(($(spare_kib) / 1024 - 2))"
+	cmp_int "$(spare_kib)" -lt 4096 'KiB to spare'
+	echo 'func tm_oom_notify +p' >/proc/dynamic_debug/control
+	kill_asked
+	cmp_int "$given" -ge 65536 'samples evicted, 4 MB of them'
+	pages=$(dmesg | sed -n 's/.*taskmonitor: before a process is killed: \(-*[0-9]*\) pages.*/\1/p' |
+		tail -n 1)
+	note "$given samples went, $pages pages left the slab"
+	cmp_int "$pages" -ge 100 'pages that left the slab'
+	cmp_int "$pages" -le "$((given / 64 + 100))" 'pages that left the slab'
+}
+t 'before the OOM killer strikes 4 MB of history are given, and told in pages' given_when_short
+
+# The same with memory to spare, as for a cpuset or a node that is full. These two
+# are the last tests, for the kills count.
+given_to_nobody() {
+	crowd 20
+	produce 100000
+	drop_page_cache
+	cmp_int "$(spare_kib)" -gt 8192 'KiB to spare'
+	kill_asked
+	is "$given" 0 'samples evicted'
+}
+t 'a kill with memory to spare takes no sample' given_to_nobody
 
 run_tests

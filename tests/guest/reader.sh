@@ -146,8 +146,8 @@ rewound() {
 }
 t 'an open file can be rewound to 0 and read on' rewound
 
-# refused OFFSET: neither lseek nor pread goes there.
-refused() {
+# no_jump_to OFFSET: neither lseek nor pread goes there.
+no_jump_to() {
 	is "$(tmtool seek set "$1" <&5)" ESPIPE "lseek to $1"
 	is "$(tmtool pread "$1" 100 <&5)" ESPIPE "pread at $1"
 }
@@ -157,15 +157,14 @@ other_offsets() {
 	exec 5<"$file"
 	: >"$got"
 	for offset in 1 130 4095 4096 4097 100000 1099511627776; do
-		refused "$offset"
+		no_jump_to "$offset"
 	done
 	is "$(tmtool seek end 0 <&5)" ESPIPE 'lseek to the end'
 	is "$(tmtool seek end -10 <&5)" ESPIPE 'lseek to 10 before the end'
 	is "$(tmtool seek cur 10 <&5)" ESPIPE 'lseek by 10'
-	is "$(tmtool pread 0 100 <&5)" "$(head -c 100 "$before")" 'pread at 0'
 	read_some 3000
 	for offset in 1 130 2999 3001 4096 100000; do
-		refused "$offset"
+		no_jump_to "$offset"
 	done
 	is "$(tmtool seek end 0 <&5)" ESPIPE 'lseek to the end'
 	is "$(tmtool seek cur 1 <&5)" ESPIPE 'lseek by 1'
@@ -177,20 +176,25 @@ other_offsets() {
 }
 t 'trap 33 any offset but 0, by lseek or pread, is ESPIPE and moves nothing' other_offsets
 
-pread_at_0() {
+# Where a reading stands pread() is ESPIPE too: one that passed would move what
+# read(2) goes on from.
+every_pread() {
 	history "$(volume 1000)" 3
 	exec 5<"$file"
 	: >"$got"
-	for size in 100 3000; do
-		tmtool pread 0 "$size" <&5 >>"$got"
-		is "$(tmtool pread 0 100 <&5)" "$(head -c 100 "$before")" 'pread at 0'
+	is "$(tmtool pread 0 100 <&5)" ESPIPE 'pread at 0'
+	for size in 3000 100; do
+		read_some "$size"
+		is "$(tmtool pread 0 100 <&5)" ESPIPE 'pread at 0'
+		is "$(tmtool pread "$(wc -c <"$got")" 100 <&5)" ESPIPE \
+			'pread at the offset of the file'
 	done
-	cat <&5 | cmp - "$before" || fail 'read after a pread at 0 it differs'
-	is "$(tmtool pread 0 100 <&5)" "$(head -c 100 "$before")" \
-		'pread at 0 when all is read'
+	cat <&5 >>"$got"
+	cmp "$got" "$before" || fail 'read on after pread it differs'
+	is "$(tmtool pread 0 100 <&5)" ESPIPE 'pread at 0 when all is read'
 	exec 5<&-
 }
-t 'pread at 0 is the beginning, before, during and after a reading' pread_at_0
+t 'every pread is ESPIPE, where a reading stands too, and it goes on' every_pread
 
 interleaved() {
 	history 1000 3

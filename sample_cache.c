@@ -447,29 +447,19 @@ static bool tm_has_samples(const struct tm_context *tm)
 	return !RB_EMPTY_ROOT(&tm->evict_tree.rb_root);
 }
 
-/* Tell the shrinker on which node the sample lies that goes first. */
-static noinline void tm_note_oldest_nid(struct tm_context *tm)
+/* Count @sample, or with -1 count it no more, on the node that it lies on. */
+static void tm_count_on_node(struct tm_context *tm, struct task_sample *sample,
+			     int diff)
 	__must_hold(&tm->list_lock)
 {
-	int nid = NUMA_NO_NODE;
-	void *oldest;
+	unsigned long *nr;
 
 	lockdep_assert_held(&tm->list_lock);
 
-	if (tm_has_samples(tm)) {
-		oldest = tm_oldest_sample(tm, tm_bucket_first(tm));
-		nid = page_to_nid(virt_to_page(oldest));
-	}
-	WRITE_ONCE(tm->oldest_nid, nid);
-}
-
-static void tm_note_oldest(struct tm_context *tm)
-	__must_hold(&tm->list_lock)
-{
-	lockdep_assert_held(&tm->list_lock);
-
-	if (nr_online_nodes > 1)
-		tm_note_oldest_nid(tm);
+	if (nr_node_ids == 1)
+		return;
+	nr = &tm->on_node[page_to_nid(virt_to_page(sample))];
+	WRITE_ONCE(*nr, *nr + diff);
 }
 
 /*
@@ -487,10 +477,9 @@ static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
 	lockdep_assert_held(&tm->list_lock);
 
 	list_add_tail(&sample->node, &monitor->samples);
-	if (!monitor->nr_samples++) {
+	if (!monitor->nr_samples++)
 		tm_bucket_join(tm, monitor);
-		tm_note_oldest(tm);
-	}
+	tm_count_on_node(tm, sample, 1);
 	WRITE_ONCE(tm->stats.samples, tm->stats.samples + 1);
 	tm->stats.taken++;
 }
@@ -513,7 +502,7 @@ static void tm_history_evict(struct tm_context *tm,
 	list_del_init(&sample->node);
 	if (--monitor->nr_samples)
 		tm_bucket_join(tm, monitor);
-	tm_note_oldest(tm);
+	tm_count_on_node(tm, sample, -1);
 	WRITE_ONCE(tm->stats.samples, tm->stats.samples - 1);
 	(*counter)++;
 	if (kref_put(&sample->ref, tm_sample_release))
@@ -537,7 +526,6 @@ void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
 	if (!monitor->nr_samples)
 		return;
 	tm_bucket_leave(tm, monitor);
-	tm_note_oldest(tm);
 	WRITE_ONCE(tm->stats.samples, tm->stats.samples - monitor->nr_samples);
 	tm->stats.removed += monitor->nr_samples;
 	monitor->nr_samples = 0;
@@ -547,8 +535,6 @@ void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
 /**
  * tm_evict_oldest() - evict the oldest samples of all histories
  * @tm: the task monitor
- * @nid: the node that they have to lie on, or NUMA_NO_NODE for any. Samples on
- *	other nodes are not skipped, for that would be another order: they end it
  * @want: how many, up to TM_BULK_MAX
  * @batch: becomes the objects to which nobody has a reference any more
  *
@@ -557,7 +543,7 @@ void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
  * Context: takes @tm->list_lock; may be called in reclaim.
  * Return: how many were evicted; fewer than @want only if there are no more.
  */
-unsigned int tm_evict_oldest(struct tm_context *tm, int nid, unsigned int want,
+unsigned int tm_evict_oldest(struct tm_context *tm, unsigned int want,
 			     struct tm_batch *batch)
 {
 	struct task_monitor *monitor;
@@ -567,9 +553,6 @@ unsigned int tm_evict_oldest(struct tm_context *tm, int nid, unsigned int want,
 	batch->nr = 0;
 	raw_spin_lock(&tm->list_lock);
 	for (evicted = 0; evicted < want && tm_has_samples(tm); evicted++) {
-		if (tm->oldest_nid != NUMA_NO_NODE && tm->oldest_nid != nid &&
-		    nid != NUMA_NO_NODE)
-			break;
 		monitor = tm_bucket_first(tm);
 		tm_history_evict(tm, monitor, &tm->stats.reclaimed, batch);
 		if (monitor->ended && !monitor->nr_samples)
@@ -593,6 +576,10 @@ void tm_history_free(struct tm_context *tm, struct list_head *samples)
 	struct tm_batch batch = { };
 
 	list_for_each_entry_safe(sample, next, samples, node) {
+		/* Not while it was cut, which takes as long for any history. */
+		raw_spin_lock(&tm->list_lock);
+		tm_count_on_node(tm, sample, -1);
+		raw_spin_unlock(&tm->list_lock);
 		list_del_init(&sample->node);
 		if (kref_put(&sample->ref, tm_sample_release))
 			batch.samples[batch.nr++] = sample;

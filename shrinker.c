@@ -39,28 +39,29 @@
 #define TM_OOM_SIZE SZ_4M
 
 /*
- * The number of samples: all of them, if the one that goes first lies on @nid.
- * Otherwise nothing is offered, for a pass for one node must not cost another's
- * samples. Lockless: called on every reclaim pass of every caller.
+ * The number of samples on the node @nid. A scan evicts the oldest ones wherever
+ * they lie, so a pass for one node may cost the others, but never more than it
+ * has to offer itself: nothing, if there are none.
+ *
+ * Lockless: called on every reclaim pass of every caller.
  */
 static unsigned long tm_count(struct tm_context *tm, int nid)
 {
-	int oldest_nid = READ_ONCE(tm->oldest_nid);
+	unsigned long nr = nr_node_ids == 1 ? READ_ONCE(tm->stats.samples) :
+					      READ_ONCE(tm->on_node[nid]);
 
-	if (oldest_nid != NUMA_NO_NODE && oldest_nid != nid)
-		return SHRINK_EMPTY;
-	return READ_ONCE(tm->stats.samples) ?: SHRINK_EMPTY;
+	return nr ?: SHRINK_EMPTY;
 }
 
 /*
- * Evict the @want oldest samples that lie on @nid, or NUMA_NO_NODE for any.
- * Returns how many, and in @freed how many of them nobody holds any more.
+ * Evict the @want oldest samples. Returns how many, and in @freed how many of
+ * them nobody holds any more.
  *
  * Waits for the lock, which is held for a slice at most: giving up when it is
  * taken would end the pass of reclaim, and enough of those end in the OOM killer.
  */
-static unsigned long tm_reclaim(struct tm_context *tm, int nid,
-				unsigned long want, unsigned long *freed)
+static unsigned long tm_reclaim(struct tm_context *tm, unsigned long want,
+				unsigned long *freed)
 {
 	unsigned long evicted = 0;
 	struct tm_batch batch __uninitialized;
@@ -69,7 +70,7 @@ static unsigned long tm_reclaim(struct tm_context *tm, int nid,
 	*freed = 0;
 	do {
 		slice = min_t(unsigned long, want - evicted, TM_BULK_MAX);
-		n = tm_evict_oldest(tm, nid, slice, &batch);
+		n = tm_evict_oldest(tm, slice, &batch);
 		*freed += batch.nr;
 		tm_batch_free(tm, &batch);
 		evicted += n;
@@ -81,7 +82,7 @@ static unsigned long tm_scan(struct tm_context *tm, struct shrink_control *sc)
 {
 	unsigned long freed;
 
-	sc->nr_scanned = tm_reclaim(tm, sc->nid, sc->nr_to_scan, &freed);
+	sc->nr_scanned = tm_reclaim(tm, sc->nr_to_scan, &freed);
 	return sc->nr_scanned ? freed : SHRINK_STOP;
 }
 
@@ -152,7 +153,7 @@ static int tm_oom_notify(struct notifier_block *block, unsigned long unused,
 		return NOTIFY_OK;
 	before = tm_slab_pages();
 	do {
-		evicted = tm_reclaim(tm, NUMA_NO_NODE, want, &freed);
+		evicted = tm_reclaim(tm, want, &freed);
 		pages = before - tm_slab_pages();
 	} while (pages <= 0 && evicted == want);
 	pr_debug("before a process is killed: %ld pages left the slab\n", pages);

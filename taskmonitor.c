@@ -10,7 +10,6 @@
 #include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
-#include <linux/numa.h>
 #include <linux/overflow.h>
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
@@ -766,7 +765,6 @@ void tm_context_init(struct tm_context *tm)
 	INIT_LIST_HEAD(&tm->ended);
 	hash_init(tm->index);
 	tm->evict_tree = RB_ROOT_CACHED;
-	tm->oldest_nid = NUMA_NO_NODE;
 }
 
 static int __init tm_init(void)

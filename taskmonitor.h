@@ -34,6 +34,7 @@
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
+#include <linux/numa.h>
 #include <linux/pid.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
@@ -248,8 +249,8 @@ struct tm_stats {
  * @index: all of them, by their numbers: list of &tm_monitor_number
  * @evict_tree: the eviction order: one monitor for each bucket, by
  *	&task_monitor.oldest_time
- * @oldest_nid: the node of the sample that goes first, or NUMA_NO_NODE on a
- *	machine that has one; the shrinker reads it without the lock
+ * @on_node: samples on each NUMA node, until they are freed; not counted on a
+ *	machine with one. The shrinker reads it without the lock
  * @stats: the counters
  * @slab: cache of &task_sample; constant while anything else works
  * @pool: the reserve on top of @slab; likewise
@@ -273,7 +274,7 @@ struct tm_context {
 	struct list_head ended;
 	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
 	struct rb_root_cached evict_tree;
-	int oldest_nid;
+	unsigned long on_node[MAX_NUMNODES];
 	struct tm_stats stats;
 
 	struct kmem_cache *slab;
@@ -326,7 +327,7 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct tm_supply *supply);
 void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
 		    struct list_head *samples);
-unsigned int tm_evict_oldest(struct tm_context *tm, int nid, unsigned int want,
+unsigned int tm_evict_oldest(struct tm_context *tm, unsigned int want,
 			     struct tm_batch *batch);
 void tm_history_free(struct tm_context *tm, struct list_head *samples);
 

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # vm.sh -k NAME -i INITRAMFS [-m MEMORY] [-c CPUS] [-t SECONDS]
-#	[-a "more kernel command line"] [-d DISK] [-l LOGDIR] [-I] [-x]
+#	[-a "more kernel command line"] [-d DISK] [-l LOGDIR] [-I] [-n] [-x]
 # boots the kernel NAME (see kernel.sh) with an initramfs (see initramfs.sh)
 # and passes on what the guest writes to its verdict channel.
 #
 # -I  deterministic time: one guest instruction is one nanosecond
+# -n  two NUMA nodes, each with a CPU and half of the memory, which is in MiB
 # -x  interactive: the console is this terminal
 # -t  the time limit: 600 seconds, or none with -x, if it is not given
 # -l  keeps console.log, verdict.log and, while QEMU runs, qemu.pid there
@@ -20,12 +21,12 @@ set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
 
-usage='usage: vm.sh -k NAME -i INITRAMFS [-m MEMORY] [-c CPUS] [-t SECONDS] [-a CMDLINE] [-d DISK] [-l LOGDIR] [-I] [-x]'
+usage='usage: vm.sh -k NAME -i INITRAMFS [-m MEMORY] [-c CPUS] [-t SECONDS] [-a CMDLINE] [-d DISK] [-l LOGDIR] [-I] [-n] [-x]'
 qemu='qemu-system-x86_64'
 
 name='' initramfs='' memory='' cpus=2 limit='' more='' disk='' logs=''
-icount='' interactive=''
-while getopts k:i:m:c:t:a:d:l:Ix opt; do
+icount='' nodes='' interactive=''
+while getopts k:i:m:c:t:a:d:l:Inx opt; do
 	case $opt in
 	k) name=$OPTARG ;;
 	i) initramfs=$OPTARG ;;
@@ -36,6 +37,7 @@ while getopts k:i:m:c:t:a:d:l:Ix opt; do
 	d) disk=$OPTARG ;;
 	l) logs=$OPTARG ;;
 	I) icount=yes ;;
+	n) nodes=yes ;;
 	x) interactive=yes ;;
 	*) die "$usage" ;;
 	esac
@@ -146,7 +148,14 @@ else
 	kvm) set -- "$@" -accel kvm -cpu host ;;
 	*) die "TM_ACCEL is tcg or kvm, not '$accel'" ;;
 	esac
-	set -- "$@" -smp "$cpus"
+	set -- "$@" -smp "$cpus${nodes:+,sockets=$cpus}"
+fi
+if [ -n "$nodes" ]; then
+	half=$((${memory%M} / 2))M
+	for node in 0 1; do
+		set -- "$@" -object "memory-backend-ram,size=$half,id=node$node" \
+			-numa "node,nodeid=$node,cpus=$node,memdev=node$node"
+	done
 fi
 if [ -n "$disk" ]; then
 	set -- "$@" -drive "file=$disk,format=raw,if=none,id=disk,readonly=on" \

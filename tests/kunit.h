@@ -13,7 +13,6 @@
 #include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
-#include <linux/numa.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -258,7 +257,7 @@ static inline unsigned int tm_test_evict(struct kunit *test, unsigned int want)
 	struct tm_batch batch;
 	unsigned int freed;
 
-	freed = tm_evict_oldest(tm, NUMA_NO_NODE, want, &batch);
+	freed = tm_evict_oldest(tm, want, &batch);
 	KUNIT_EXPECT_EQ(test, freed, want);
 	freed = batch.nr;
 	tm_batch_free(tm, &batch);

@@ -160,30 +160,6 @@ static void tm_test_oom(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 100UL);
 }
 
-/* Where the oldest sample lies on one node, passes for others get nothing. */
-static void tm_test_nodes(struct kunit *test)
-{
-	struct tm_context *tm = tm_test_tm(test);
-	struct task_monitor *monitor = tm_test_monitor(test);
-	struct shrink_control sc = { .nr_to_scan = 4 };
-	struct tm_batch batch;
-	u64 time;
-
-	for (time = 1; time <= 10; time++)
-		tm_test_sample(test, monitor, time);
-	if (num_online_nodes() > 1)
-		kunit_skip(test, "the nodes are looked at");
-	tm->oldest_nid = 1;
-	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), SHRINK_EMPTY);
-	KUNIT_EXPECT_EQ(test, tm_count(tm, 1), 10UL);
-	KUNIT_EXPECT_EQ(test, tm_scan(tm, &sc), SHRINK_STOP);
-	sc.nid = 1;
-	KUNIT_EXPECT_EQ(test, tm_scan(tm, &sc), 4UL);
-	KUNIT_EXPECT_EQ(test, tm_evict_oldest(tm, NUMA_NO_NODE, 4, &batch), 4U);
-	tm_batch_free(tm, &batch);
-	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 2UL);
-}
-
 /* A sample that somebody holds is evicted, but has not been freed. */
 static void tm_test_held(struct kunit *test)
 {
@@ -232,7 +208,6 @@ static struct kunit_case tm_shrinker_cases[] = {
 	KUNIT_CASE(tm_test_ended),
 	KUNIT_CASE(tm_test_buckets),
 	KUNIT_CASE(tm_test_oom),
-	KUNIT_CASE(tm_test_nodes),
 	KUNIT_CASE(tm_test_held),
 	KUNIT_CASE(tm_test_waits),
 	{ }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -859,6 +860,17 @@ static int cmd_idle(int argc, char **argv)
 	return 1;
 }
 
+/* Run a command that waits for nobody who is busy. */
+static int cmd_urgent(int argc, char **argv)
+{
+	(void)argc;
+	if (setpriority(PRIO_PROCESS, 0, -20))
+		die("setpriority");
+	execvp(argv[0], argv);
+	die(argv[0]);
+	return 1;
+}
+
 /* Processes that are added and exit; their history is left to its fate. */
 static int cmd_leave(int argc, char **argv)
 {
@@ -914,6 +926,7 @@ static const struct command commands[] = {
 	{ "hog", "KIB", 1, cmd_hog },
 	{ "bound-hog", "NODE KIB", 2, cmd_bound_hog },
 	{ "idle", "COMMAND...", 1, cmd_idle },
+	{ "urgent", "COMMAND...", 1, cmd_urgent },
 	{ "leave", "FILE COUNT", 2, cmd_leave },
 	{ "put", "FILE", 1, cmd_put },
 	{ "fail-nth", "N COMMAND...", 2, cmd_fail_nth },

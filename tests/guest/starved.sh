@@ -8,16 +8,17 @@
 
 period_ms=10
 
-# drop_ns: the ns that dropping the caches takes.
+# drop_ns: the ns that dropping the caches takes, with the CPU when it wants it.
 drop_ns() {
-	echo 2 | tmtool timed-write /proc/sys/vm/drop_caches |
+	echo 2 | tmtool urgent tmtool timed-write /proc/sys/vm/drop_caches |
 		awk '{ print $2 - $1 }'
 }
 
 # shellcheck disable=SC2016 # the shell inside expands this
 starved_reader() {
+	: >/tmp/reading
 	file=$file tmtool idle sh -c '
-		while :; do
+		while [ -e /tmp/reading ]; do
 			cat $file >/dev/null
 			echo >>/tmp/readings
 		done' &
@@ -51,6 +52,8 @@ worst_drop() {
 starved() {
 	: >/tmp/readings
 	crowd 50
+	# So that there is always as much to drop.
+	echo 100 >"$parameters/max_samples"
 	spinner
 	spinner=$pid
 	history 5000
@@ -68,11 +71,13 @@ starved() {
 	note "rounds: $longest; drop_caches: $worst ns, alone $alone; $(wc -l </tmp/readings) readings"
 	cmp_int "${longest%% *}" -le "$((3 * period_ms * 1000000))" \
 		'ns of the longest round'
-	cmp_int "$worst" -le "$((2 * alone + 1000000))" 'ns of drop_caches'
+	# And two ticks, for which a busy task can have the CPU in between.
+	cmp_int "$worst" -le "$((2 * alone + 8000000))" 'ns of drop_caches'
 	# It needs the CPU to end as well.
 	kill -9 "$spinner"
 	wait_for 100 readings 2 || fail 'the reader does not go on'
-	kill -9 "$reader"
+	rm /tmp/reading
+	wait "$reader"
 }
 t 'a reader that is preempted at will delays neither rounds nor reclaim' starved
 

@@ -27,8 +27,9 @@ suites_of() {
 	case $kernels/$1 in
 	/6.12-debug) echo leak stress fault lab fuzz unit ;;
 	/6.1-debug) echo leak stress fault unit ;;
-	/6.12-rt) echo lifecycle lab ;;
-	/6.1-rt) echo lab ;;
+	/6.12-rt) echo lifecycle lab starved ;;
+	/6.1-rt) echo lab starved ;;
+	/6.12) echo pressure lifecycle linear reader episode figures nodes input lab fuzz starved suspend ;;
 	*) all_suites_of "$1" ;;
 	esac
 }
@@ -37,8 +38,8 @@ all_suites_of() {
 	case $1 in
 	*-debug) echo leak stress fault lifecycle reader figures input lab fuzz unit ;;
 	*-kcsan) echo stress lifecycle reader ;;
-	*-rt) echo lifecycle reader lab input ;;
-	*) echo pressure lifecycle linear reader episode figures input lab fuzz ;;
+	*-rt) echo lifecycle reader lab input starved ;;
+	*) echo holds pressure lifecycle linear reader episode figures nodes input lab fuzz starved suspend ;;
 	esac
 }
 

@@ -602,7 +602,30 @@ static ssize_t taskmonitor_store(struct kobject *kobj,
 static struct kobj_attribute tm_attribute = __ATTR_RW_MODE(taskmonitor, 0600);
 
 /**
- * tm_files_init() - create the module's files
+ * tm_sysfs_init() - create the attribute
+ * @tm: the task monitor, working: users come at once
+ *
+ * Context: may sleep.
+ * Return: 0; -EEXIST if another has the name; -ENOMEM.
+ */
+int tm_sysfs_init(struct tm_context *tm)
+{
+	tm_sysfs_context = tm;
+	return sysfs_create_file(kernel_kobj, &tm_attribute.attr);
+}
+
+/**
+ * tm_sysfs_exit() - remove the attribute; waits for calls under way
+ *
+ * Context: may sleep; no lock held that the attribute takes.
+ */
+void tm_sysfs_exit(void)
+{
+	sysfs_remove_file(kernel_kobj, &tm_attribute.attr);
+}
+
+/**
+ * tm_debugfs_init() - create the two files
  * @tm: the task monitor, working: users come at once
  *
  * debugfs is the interface here, not a debugging aid, so its failure is one.
@@ -611,47 +634,31 @@ static struct kobj_attribute tm_attribute = __ATTR_RW_MODE(taskmonitor, 0600);
  * Return: 0; -ENODEV without debugfs; -EEXIST if another has the names;
  * -ENOMEM.
  */
-int tm_files_init(struct tm_context *tm)
+int tm_debugfs_init(struct tm_context *tm)
 {
-	int err;
-
-	tm_sysfs_context = tm;
-	err = sysfs_create_file(kernel_kobj, &tm_attribute.attr);
-	if (err)
-		return err;
-
 	tm_stats_file = debugfs_create_file("taskmonitor_stats", 0400, NULL, tm,
 					    &tm_stats_fops);
-	if (IS_ERR(tm_stats_file)) {
-		err = PTR_ERR(tm_stats_file);
-		goto err_sysfs;
-	}
+	if (IS_ERR(tm_stats_file))
+		return PTR_ERR(tm_stats_file);
+
 	tm_history_file = debugfs_create_file("taskmonitor", 0600, NULL, tm,
 					      &tm_history_fops);
 	if (IS_ERR(tm_history_file)) {
-		err = PTR_ERR(tm_history_file);
-		goto err_stats;
+		debugfs_remove(tm_stats_file);
+		return PTR_ERR(tm_history_file);
 	}
 	return 0;
-
-err_stats:
-	debugfs_remove(tm_stats_file);
-err_sysfs:
-	sysfs_remove_file(kernel_kobj, &tm_attribute.attr);
-	return err;
 }
 
 /**
- * tm_files_exit() - remove the files; waits for calls under way
- * @tm: the task monitor
+ * tm_debugfs_exit() - remove the two files; waits for calls under way
  *
  * Context: may sleep; no lock held that a file takes.
  */
-void tm_files_exit(struct tm_context *tm)
+void tm_debugfs_exit(void)
 {
 	debugfs_remove(tm_history_file);
 	debugfs_remove(tm_stats_file);
-	sysfs_remove_file(kernel_kobj, &tm_attribute.attr);
 }
 
 #ifdef TASKMONITOR_KUNIT

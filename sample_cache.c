@@ -105,7 +105,7 @@ void tm_supply_fill(struct tm_context *tm, struct tm_supply *supply,
 /**
  * tm_batch_free() - free all samples of a batch, and fill up the reserve first
  * @tm: the task monitor
- * @batch: the samples, to which nobody has a reference; empty after that
+ * @batch: the samples, to which there is no reference; empty after that
  *
  * Context: does not sleep and takes no lock of ours.
  */
@@ -536,7 +536,7 @@ void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
  * tm_evict_oldest() - evict the oldest samples of all histories
  * @tm: the task monitor
  * @want: how many, up to TM_BULK_MAX
- * @batch: becomes the objects to which nobody has a reference any more
+ * @batch: becomes the objects to which there is no reference any more
  *
  * An ended process's entry goes with its last sample.
  *

@@ -55,7 +55,7 @@ static unsigned long tm_count(struct tm_context *tm, int nid)
 
 /*
  * Evict the @want oldest samples. Returns how many, and in @freed how many of
- * them nobody holds any more.
+ * them were freed: a reader may have a reference to the others.
  *
  * Waits for the lock, which is held for a slice at most: giving up when it is
  * taken would end the pass of reclaim, and enough of those end in the OOM killer.
@@ -197,6 +197,7 @@ static int tm_shrinker_register(struct shrinker *shrinker)
 
 static void tm_shrinker_free(struct shrinker *shrinker)
 {
+	/* Passes over one whose registration failed. */
 	unregister_shrinker(shrinker);
 	kfree(container_of(shrinker, struct tm_shrinker, shrinker));
 }

@@ -750,7 +750,7 @@ static void tm_monitor_remove_all(struct tm_context *tm)
 /* The module */
 
 /**
- * tm_context_init() - prepare a task monitor that watches nobody yet
+ * tm_context_init() - prepare a task monitor without monitors
  * @tm: the task monitor, all zeros but for the parameters and thread_lock, which
  *	parameters need before the module's init runs
  *
@@ -765,6 +765,19 @@ void tm_context_init(struct tm_context *tm)
 	INIT_LIST_HEAD(&tm->ended);
 	hash_init(tm->index);
 	tm->evict_tree = RB_ROOT_CACHED;
+}
+
+/* Users come at once, so this is last, and its counterpart first. */
+static int __init tm_publish(struct tm_context *tm)
+{
+	int err = tm_sysfs_init(tm);
+
+	if (err)
+		return err;
+	err = tm_debugfs_init(tm);
+	if (err)
+		tm_sysfs_exit();
+	return err;
 }
 
 static int __init tm_init(void)
@@ -787,7 +800,7 @@ static int __init tm_init(void)
 	err = tm_start(tm);
 	if (err < 0)
 		goto err_monitors;
-	err = tm_files_init(tm);
+	err = tm_publish(tm);
 	if (err)
 		goto err_thread;
 
@@ -811,7 +824,8 @@ static void __exit tm_exit(void)
 {
 	struct tm_context *tm = &taskmonitor;
 
-	tm_files_exit(tm);
+	tm_debugfs_exit();
+	tm_sysfs_exit();
 	tm_stop(tm);
 	tm_shrinker_exit(tm);
 	tm_monitor_remove_all(tm);

@@ -109,7 +109,7 @@ unpack() {
 	done
 	for p in "$image" "$headers" $parts; do
 		deb=$(download "$p" "$tmp") || return 1
-		# vmlinux is there for BTF, which needs pahole and nobody reads here.
+		# vmlinux is there for BTF, which needs pahole and is not read here.
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp" "$@" \
 			--exclude './usr/src/*/vmlinux' --exclude './usr/share' ||
 			return 1

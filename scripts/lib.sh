@@ -73,7 +73,7 @@ unlock() {
 	exec 9>&-
 }
 
-# prune DIRECTORY DAYS: drops what nobody has used or touched for so long.
+# prune DIRECTORY DAYS: drops what has not been used or touched for that long.
 prune() {
 	find "$1" -mindepth 1 -maxdepth 1 -type d -mtime "+$2" -exec rm -rf {} +
 }

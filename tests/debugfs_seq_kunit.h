@@ -351,7 +351,7 @@ static void tm_test_newest_full(struct kunit *test)
 	tm_test_newest_put(test, newest);
 }
 
-static struct kunit_case tm_files_cases[] = {
+static struct kunit_case tm_debugfs_cases[] = {
 	KUNIT_CASE(tm_test_parse),
 	KUNIT_CASE(tm_test_format),
 	KUNIT_CASE(tm_test_row),
@@ -366,11 +366,11 @@ static struct kunit_case tm_files_cases[] = {
 	{ }
 };
 
-static struct kunit_suite tm_files_suite = {
+static struct kunit_suite tm_debugfs_suite = {
 	.name = "taskmonitor_debugfs_seq",
 	.init = tm_test_init,
 	.exit = tm_test_exit,
-	.test_cases = tm_files_cases,
+	.test_cases = tm_debugfs_cases,
 };
 
-kunit_test_suite(tm_files_suite);
+kunit_test_suite(tm_debugfs_suite);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * tmtool fuzz: generated inputs for whatever can be written to, each with an
+ * tmtool fuzz: generated inputs for all that can be written to, each with an
  * answer foretold by a model of what the module promises. Included by tmtool.c.
  *
  * The module was loaded with a period of an hour, so that nothing happens but
@@ -591,7 +591,7 @@ static void fuzz_pid(struct input *input)
 	check_counters(DEBUGFS_FILE, input);
 }
 
-/* An address that cannot be read, of whatever size. */
+/* An address that cannot be read, of any size. */
 static void fuzz_address(struct input *input)
 {
 	static const unsigned long addresses[] = {
@@ -646,7 +646,7 @@ static void fuzz_attribute(struct input *input)
 		append(input, "\0", 1);
 	start = is_word(input, "start");
 	stop = is_word(input, "stop");
-	/* A round with nobody in it cannot be seen to end. */
+	/* A round of no process cannot be seen to end. */
 	if (start && !anyone_sampled())
 		return;
 
@@ -785,7 +785,7 @@ static pid_t new_thread(void)
 /*
  * One that is monitored with no sample is left alone: whether its entry stays
  * when it is gone is promised nowhere. Who is dead and forgotten comes back as
- * somebody else.
+ * another.
  */
 static void live_and_die(void)
 {

@@ -132,7 +132,7 @@ test_reports() {
 	END
 }
 
-# The race of debugfs is known by its function, in whatever order two CPUs tell of
+# The race of debugfs is known by its function, in any order in which two CPUs tell of
 # it; any other report counts, and one that is announced and has no name too.
 test_known_report() {
 	cat >"$work/known" <<-'END'

@@ -89,7 +89,7 @@ static inline int tm_test_thread_fn(void *unused)
 	return 0;
 }
 
-/* Monitor one more kernel thread, which nobody samples by itself. */
+/* Monitor one more kernel thread, which no thread samples by itself. */
 static inline struct task_monitor *tm_test_monitor(struct kunit *test)
 {
 	struct tm_test *fixture = test->priv;

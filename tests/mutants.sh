@@ -19,7 +19,7 @@ run_suite() {
 	TM_SRC=$1 "$1/tests/run.sh" -k "$2" -s "$3" >"$4" 2>&1
 }
 
-# What told on it: a report of the kernel's, or the first test that failed.
+# Detected by: a report of the kernel's, or the first test that failed.
 evidence() {
 	grep -hE '^# .*(BUG:|WARNING:|KASAN|Objects remaining|possible |INFO: |buggy )' \
 		"$1" | sed 's/^# *//; s/^\[[^]]*\] *\(\[[^]]*\]\)*//; s/ at [^ ]*\// at /' |
@@ -110,7 +110,7 @@ say "$# mutants"
 printf '%s\n' "$@" | xargs -P 2 -n 1 "$0" --job "$work"
 
 {
-	printf '| mutant | mistake | kernel | suite | what told on it |\n'
+	printf '| mutant | mistake | kernel | suite | detected by |\n'
 	printf '|---|---|---|---|---|\n'
 	cat "$work"/rows/*
 } >"$work/table"

@@ -20,7 +20,7 @@ set -eu
 tests=$tm_root/tests
 usage='usage: run.sh [-k KERNEL]... [-s SUITE]... [-a ARGUMENTS] [-t SECONDS]'
 
-# The suites that are run when nobody names a kernel, the longest first. The
+# The suites that are run when no kernel is named, the longest first. The
 # checkers of a debug kernel see in these what they would see in the others, and
 # real-time locks differ where everything happens at once.
 suites_of() {

@@ -56,7 +56,7 @@ static void tm_test_last(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), 1UL);
 }
 
-/* Oldest first by time, whoever has it and whoever was added first. */
+/* Oldest first by time, in whichever history and order of adding. */
 static void tm_test_order(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
@@ -160,7 +160,7 @@ static void tm_test_oom(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, monitor->nr_samples, 100UL);
 }
 
-/* A sample that somebody holds is evicted, but has not been freed. */
+/* A sample that a reader holds is evicted, but has not been freed. */
 static void tm_test_held(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);

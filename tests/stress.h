@@ -4,7 +4,7 @@
  * once, its unloading included. Included by tmtool.c.
  *
  * Each worker's choices repeat with the seed; how they fall together does not.
- * Nobody here judges more than answers that no sequence of events explains, and
+ * Nothing here judges more than answers that no sequence of events explains, and
  * rows; the kernel's own checkers do the rest.
  */
 #ifndef _STRESS_H

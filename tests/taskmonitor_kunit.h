@@ -74,7 +74,7 @@ static void tm_test_round_time(struct kunit *test)
 	mutex_unlock(&tm->round_lock);
 }
 
-/* The next monitor of @walk, as somebody who frees what is left. */
+/* The next monitor of @walk; what was left is freed. */
 static struct task_monitor *tm_test_step(struct tm_walk *walk)
 {
 	struct task_monitor *monitor;

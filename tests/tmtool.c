@@ -616,7 +616,7 @@ static int cmd_exec_thread(int argc, char **argv)
 	return 0;
 }
 
-/* Executes itself so many times, then exits. */
+/* Executes itself COUNT times, then exits. */
 static int cmd_exec_loop(int argc, char **argv)
 {
 	unsigned long left = number(argv[0]);
@@ -847,7 +847,7 @@ static int cmd_bound_hog(int argc, char **argv)
 	return cmd_hog(argc, argv + 1);
 }
 
-/* Run a command that has the CPU when nobody else wants it. */
+/* Run a command that has the CPU when no other task wants it. */
 static int cmd_idle(int argc, char **argv)
 {
 	struct sched_param param = { };
@@ -860,7 +860,7 @@ static int cmd_idle(int argc, char **argv)
 	return 1;
 }
 
-/* Run a command that waits for nobody who is busy. */
+/* Run a command that waits for no busy task. */
 static int cmd_urgent(int argc, char **argv)
 {
 	(void)argc;

@@ -32,35 +32,35 @@ bench() {
 	tmbench "$@" || fail "tmbench $* failed"
 }
 
-# is_quiet: twenty million instructions in a row, and nobody else wanted the CPU.
+# is_quiet: twenty million instructions in a row, and no other task wanted the CPU.
 is_quiet() {
 	bench spin 10000000 >/tmp/spun
 	read -r took _ </tmp/spun
 	[ "$took" -lt 20200000 ]
 }
 
-# people N MICROSECONDS: so many processes; their numbers are in /tmp/people.
-people() {
-	tmbench crowd "$1" "$2" >/tmp/people.all &
-	wait_for 600 grep -q '^ready' /tmp/people.all || fail "no $1 processes"
-	sed '$d' /tmp/people.all >/tmp/people
+# crowd N MICROSECONDS: starts N processes; their numbers are in /tmp/crowd.
+crowd() {
+	tmbench crowd "$1" "$2" >/tmp/crowd.all &
+	wait_for 600 grep -q '^ready' /tmp/crowd.all || fail "no $1 processes"
+	sed '$d' /tmp/crowd.all >/tmp/crowd
 	wait_for 30 is_quiet || fail 'the system does not come to rest'
 }
 
 # monitor FIRST LAST: those of them.
 monitor() {
-	sed -n "$1,$2p" /tmp/people >/tmp/some
+	sed -n "$1,$2p" /tmp/crowd >/tmp/some
 	bench add "$file" /tmp/some
 }
 
-# sampled NAME PIDS: the cost of a sample in rounds of so many.
+# sampled NAME PIDS: the cost of a sample in rounds of PIDS.
 sampled() {
 	bench rounds "$rounds" "$2" >/tmp/round
 	read -r ns _ </tmp/round
 	figure "$1" "$(ratio "$ns" "$2")"
 }
 
-# grow N: samples as fast as can be until there are so many more.
+# grow N: samples as fast as can be until there are N more.
 grow() {
 	period 1
 	start
@@ -113,7 +113,7 @@ slab() {
 }
 
 group_sample() {
-	people 500 1000
+	crowd 500 1000
 	load period_ms="$round_ms"
 	monitor 1 1
 	sampled sample_1 1
@@ -127,7 +127,7 @@ group_sample() {
 }
 
 group_giveback() {
-	people 500 1000
+	crowd 500 1000
 	load
 	stop
 	monitor 1 500
@@ -137,7 +137,7 @@ group_giveback() {
 
 # At the cap a sample is taken, stored, and the oldest given back for it.
 group_cap() {
-	people 500 1000
+	crowd 500 1000
 	load period_ms="$round_ms" max_samples=200
 	monitor 1 500
 	bench rounds "$rounds" 500 >/tmp/growing
@@ -154,7 +154,7 @@ group_cap() {
 
 # Every process has used up 20 ms: its rows are as long as real ones.
 group_row() {
-	people 100 20000
+	crowd 100 20000
 	load
 	stop
 	monitor 1 100
@@ -166,7 +166,7 @@ group_row() {
 	figure row_bytes "$(ratio "$bytes" "$(stat_of samples)")"
 }
 
-# threaded N: a round of twenty processes with so many threads.
+# threaded N: a round of twenty processes with N threads each.
 threaded() {
 	load period_ms="$round_ms"
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -189,7 +189,7 @@ group_threads() {
 	figure thread_100 "$(ratio "$((hundred - one))" $((20 * 99)))"
 }
 
-# A second of one CPU, if nobody disturbs.
+# A second of one CPU, if undisturbed.
 turns=500000000
 
 lost() {
@@ -197,7 +197,7 @@ lost() {
 		'BEGIN { printf "%.3f\n", 100 * (took - alone) / alone }'
 }
 
-# spin: what the program that is disturbed takes, and samples taken meanwhile.
+# spin: what the program that is disturbed takes, and samples taken in that time.
 spin() {
 	bench spin "$turns" >/tmp/spun
 	read -r took taken </tmp/spun
@@ -214,8 +214,8 @@ daemon() {
 }
 
 group_spin() {
-	people 500 1000
-	sed -n 1,10p /tmp/people >/tmp/ten
+	crowd 500 1000
+	sed -n 1,10p /tmp/crowd >/tmp/ten
 	spin
 	alone=$took
 	daemon statm spin_statm
@@ -235,14 +235,14 @@ group_spin() {
 
 # add_remove NAME: the cost for one process beside those that are there.
 add_remove() {
-	bench add-remove "$file" "$(tail -n 1 /tmp/people)" 101 >/tmp/cost
+	bench add-remove "$file" "$(tail -n 1 /tmp/crowd)" 101 >/tmp/cost
 	read -r adding removing </tmp/cost
 	figure "add_$1" "$adding"
 	figure "remove_$1" "$removing"
 }
 
 group_scale() {
-	people 10001 0
+	crowd 10001 0
 	load period_ms=3600000
 	monitor 1 10
 	add_remove 10
@@ -258,7 +258,7 @@ group_scale() {
 
 # A long history: its reader must not cost the sampler a round.
 group_million() {
-	people 100 20000
+	crowd 100 20000
 	load
 	stop
 	monitor 1 100
@@ -282,17 +282,17 @@ group_million() {
 
 # pidstat_cpu TIMES: the CPU time of pidstat, looking so often.
 pidstat_cpu() {
-	bench run pidstat -u -r -p "$(paste -s -d , /tmp/people)" 1 "$1"
+	bench run pidstat -u -r -p "$(paste -s -d , /tmp/crowd)" 1 "$1"
 }
 
 # The same processes by other means.
 group_others() {
-	people 500 1000
-	figure proc_statm "$(ratio "$(bench proc statm 21 /tmp/people)" 500)"
-	figure proc_status "$(ratio "$(bench proc status 21 /tmp/people)" 500)"
+	crowd 500 1000
+	figure proc_statm "$(ratio "$(bench proc statm 21 /tmp/crowd)" 500)"
+	figure proc_status "$(ratio "$(bench proc status 21 /tmp/crowd)" 500)"
 	is "$(cat /proc/sys/net/core/bpf_jit_enable)" 1 'the JIT of BPF'
-	figure bpf "$(ratio "$(taskiter 21 /tmp/people)" 500)"
-	taskiter 1 /tmp/people show >/tmp/shown
+	figure bpf "$(ratio "$(taskiter 21 /tmp/crowd)" 500)"
+	taskiter 1 /tmp/crowd show >/tmp/shown
 	is "$(wc -l </tmp/shown)" 500 'rows of the iterator'
 	note "as BPF shows it: $(tail -n 1 /tmp/shown)"
 	once=$(pidstat_cpu 1)

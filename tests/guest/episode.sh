@@ -13,7 +13,7 @@ want() {
 
 # The sampler is stopped, and there is no page cache to take instead.
 a_few_pages() {
-	crowd 120
+	monitored_crowd 120
 	produce 655360
 	drop_page_cache
 	had=$(stat_of samples)

@@ -10,9 +10,9 @@
 
 : >/tmp/input
 
-# refused: what tmtool answered is an error that a lack of memory may have. EAGAIN
+# out_of_memory: what tmtool answered is an error that a lack of memory may have. EAGAIN
 # is one of fork()'s.
-refused() {
+out_of_memory() {
 	case $(head -n 1 /tmp/answer) in
 	ENOMEM | EFAULT | EAGAIN) return 0 ;;
 	[0-9]*) return 1 ;;
@@ -30,9 +30,9 @@ unchanged() {
 }
 
 added_or_not() {
-	if refused; then
+	if out_of_memory; then
 		unchanged
-		head -n 1 /tmp/answer >>/tmp/refused
+		head -n 1 /tmp/answer >>/tmp/memory_errors
 		return
 	fi
 	[ "$(nr_rows "$pid")" = 1 ] || fail 'it was added without a sample'
@@ -47,13 +47,13 @@ adding() {
 	add "$pid"
 	sleeper
 	echo "$pid" >/tmp/input
-	: >/tmp/refused
+	: >/tmp/memory_errors
 	remember
 	only_below_module
 	each_fault added_or_not put $file
-	note "$faults faults: $(sort /tmp/refused | uniq -c | tr -s '\n ' ' ')"
+	note "$faults faults: $(sort /tmp/memory_errors | uniq -c | tr -s '\n ' ' ')"
 	# The monitor and its first sample.
-	cmp_int "$(grep -c ENOMEM /tmp/refused)" -ge 2 'times that memory was short'
+	cmp_int "$(grep -c ENOMEM /tmp/memory_errors)" -ge 2 'times that memory was short'
 	is "$(stat_of monitors)" 1 'monitors'
 }
 t 'each allocation of adding a PID fails: ENOMEM, and nothing half added' adding \
@@ -62,22 +62,22 @@ t 'each allocation of adding a PID fails: ENOMEM, and nothing half added' adding
 # What failed was tried again, and then the file is read as it is.
 read_whole() {
 	! grep -vxE 'ENOMEM|EFAULT' /tmp/errors || fail 'another error'
-	cat /tmp/errors >>/tmp/refused
+	cat /tmp/errors >>/tmp/memory_errors
 	sed '$d' /tmp/answer | cmp - /tmp/before ||
 		fail "after fault $((faults + 1)), $(cat /tmp/errors), it differs"
 }
 
 reading() {
 	faults_on
-	crowd 3
-	produce "$(volume 4000)"
+	monitored_crowd 3
+	produce "$(scaled 4000)"
 	only_below_module
 	for f in $file $stats; do
-		: >/tmp/refused
+		: >/tmp/memory_errors
 		cat "$f" >/tmp/before
 		each_fault read_whole read "$f"
-		note "$f: $faults faults, $(wc -l </tmp/refused) errors"
-		cmp_int "$(grep -c ENOMEM /tmp/refused)" -ge 2 "errors of $f"
+		note "$f: $faults faults, $(wc -l </tmp/memory_errors) errors"
+		cmp_int "$(grep -c ENOMEM /tmp/memory_errors)" -ge 2 "errors of $f"
 	done
 	balanced
 }
@@ -85,10 +85,10 @@ t 'each allocation of opening and reading fails, and nothing is lost or doubled'
 	reading period_ms=3600000
 
 started_or_not() {
-	if refused; then
+	if out_of_memory; then
 		is "$(kernel_thread)" '' 'kthreads after a start that failed'
 		unchanged
-		head -n 1 /tmp/answer >>/tmp/refused
+		head -n 1 /tmp/answer >>/tmp/memory_errors
 		return
 	fi
 	[ -n "$(kernel_thread)" ] || fail 'start succeeded, and there is no kthread'
@@ -105,11 +105,11 @@ starting() {
 	stop
 	taken=$(stat_of taken)
 	printf start >/tmp/input
-	: >/tmp/refused
+	: >/tmp/memory_errors
 	remember
 	only_below_module
 	each_fault started_or_not put $attribute
-	cmp_int "$(grep -c ENOMEM /tmp/refused)" -ge 1 'starts that failed'
+	cmp_int "$(grep -c ENOMEM /tmp/memory_errors)" -ge 1 'starts that failed'
 }
 t 'each allocation of start fails: ENOMEM, and it stays stopped' starting \
 	period_ms=3600000
@@ -152,15 +152,15 @@ making() {
 	stop
 	taken=$(stat_of taken)
 	printf start >/tmp/input
-	: >/tmp/refused
+	: >/tmp/memory_errors
 	remember
 	how=some
 	! fail_nth_is_filtered || how=each
 	# The memory of its stack.
 	leave_out __vmalloc_node_range __vmalloc_node_range_noprof
 	"$how"_faults_of_kthreadd
-	note "$faults faults, $(wc -l </tmp/refused) errors"
-	cmp_int "$(wc -l </tmp/refused)" -ge 3 'starts that failed'
+	note "$faults faults, $(wc -l </tmp/memory_errors) errors"
+	cmp_int "$(wc -l </tmp/memory_errors)" -ge 3 'starts that failed'
 }
 t 'each allocation of making the kthread fails: ENOMEM, and it stays stopped' \
 	making period_ms=3600000
@@ -177,7 +177,7 @@ unload_at_once() {
 survives() {
 	faults_on
 	load period_ms=3600000 reserve="$1"
-	crowd 3
+	monitored_crowd 3
 	stop
 	fail_samples
 	period 5
@@ -211,7 +211,7 @@ have_samples() {
 poor() {
 	faults_on
 	stop
-	crowd 5
+	monitored_crowd 5
 	fail_samples
 	period 5
 	start
@@ -256,7 +256,7 @@ t 'trap 6 no memory, and a reader that holds a sample: it goes on all the same' 
 
 pages() {
 	faults_on
-	crowd 4
+	monitored_crowd 4
 	stop
 	echo 1 >/sys/kernel/debug/fail_page_alloc/task-filter
 	echo 100 >/sys/kernel/debug/fail_page_alloc/probability

@@ -14,7 +14,7 @@ inject() {
 	done
 }
 
-# From now on faults are injected wherever they can be, once somebody asks.
+# From now on faults are injected wherever they can be, once a test asks.
 faults_on() {
 	[ -d /sys/kernel/debug/failslab ] ||
 		skip 'no fault injection in this kernel'

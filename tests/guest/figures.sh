@@ -59,7 +59,7 @@ never_backwards() {
 		END { exit bad }' "$file" || fail 'CPU time went backwards'
 }
 
-# A tool that uses CPU time, watched for so many ms of it.
+# A tool that uses CPU time, watched for MS of it.
 busy() {
 	ms=$1
 	shift
@@ -292,7 +292,7 @@ states() {
 	like_proc "$child" t
 	: >/tmp/vfork
 	tmtool vfork >/tmp/vfork &
-	keep $!
+	kill_at_end $!
 	wait_for 20 grep -q ready /tmp/vfork || fail 'no vfork'
 	add "$pid"
 	like_proc "$pid" D
@@ -340,8 +340,8 @@ t 'a process is the same when another of its threads executes something' \
 
 exec_loop() {
 	for _ in 1 2 3 4; do
-		tmtool exec-loop "$(volume 100)" &
-		keep $!
+		tmtool exec-loop "$(scaled 100)" &
+		kill_at_end $!
 		add "$pid"
 	done
 	wait_for 120 all_gone || fail 'still executing'
@@ -393,14 +393,14 @@ exited() {
 t 'trap 7: the history of an exited process stays, as it is, until removed' \
 	exited period_ms=10
 
-# as NUMBER COMMAND...: as that process, which nobody is.
-as() {
+# as NUMBER COMMAND...: with that PID, which no process has.
+fork_with_pid() {
 	tool fork-as "$@"
-	keep "$1"
+	kill_at_end "$1"
 }
 
 reused() {
-	as 20000 tmtool threads 3
+	fork_with_pid 20000 tmtool threads 3
 	wait_for 20 test -d /proc/20000/task || fail 'no process 20000'
 	wait_for 20 has_threads 20000 4 || fail 'no four threads'
 	add 20000
@@ -408,12 +408,12 @@ reused() {
 	other=$pid
 	add "$other"
 	next_row 20000
-	# No round may notice that the number was nobody's for a while.
+	# No round may notice that no process had the number for a while.
 	stop
 	rows 20000 >/tmp/history
 	kill -9 20000
 	wait_for 10 gone 20000 || fail 'a killed process stays'
-	as 20000 sleep 100000
+	fork_with_pid 20000 sleep 100000
 	start
 	next_row "$other"
 	next_row "$other"
@@ -459,7 +459,7 @@ back_to() {
 
 references() {
 	# Freed objects in KASAN's quarantine are still in use for the allocator.
-	[ "$(volume 100)" = 100 ] || skip 'only where freed memory is free at once'
+	[ "$(scaled 100)" = 100 ] || skip 'only where freed memory is free at once'
 	[ "$(in_use | wc -l)" = 4 ] || skip 'no slab caches of those names'
 	sleeper
 	add "$pid"
@@ -495,10 +495,10 @@ first_time() {
 t 'the first sample is there when write(2) returns, with the time of that' \
 	first_time $hour
 
-# More PIDs than are sampled in one go.
+# More PIDs than a slice.
 rounds() {
 	stop
-	crowd 50
+	monitored_crowd 50
 	start
 	wait_for 20 has_rows 500 || fail 'no ten rounds in 20 seconds'
 	stop
@@ -566,10 +566,10 @@ t 'trap 30: a stall counts every missed period once and keeps the phase' \
 	stalled period_ms=20
 
 undisturbed() {
-	sleepers 30
+	crowd 30
 	timed
 	while read -r pid; do
-		ms 15
+		pause_ms 15
 		add "$pid"
 	done </tmp/crowd
 	next_row "$watched"
@@ -590,9 +590,9 @@ period_change() {
 	wait_for 10 has_rows 5 "$pid" || fail 'an hour is waited for'
 	period 3600000
 	# A round may be under way.
-	ms 50
+	pause_ms 50
 	nr=$(nr_rows "$pid")
-	ms 150
+	pause_ms 150
 	is "$(nr_rows "$pid")" "$nr" 'rows, an hour from the next'
 	period 20
 	wait_for 10 has_rows $((nr + 5)) "$pid" || fail 'an hour is waited for'
@@ -636,7 +636,7 @@ cap() {
 t 'max_samples drops the oldest of each PID, at its next sample' cap period_ms=10
 
 ledger() {
-	crowd 20
+	monitored_crowd 20
 	wait_for 20 stat_is samples -ge 400 || fail 'no 400 samples in 20 seconds'
 	stop
 	balanced
@@ -686,7 +686,7 @@ start_stop() {
 	! kernel_thread || fail 'a thread after stop'
 	nr=$(nr_rows "$pid")
 	period 1
-	ms 100
+	pause_ms 100
 	is "$(nr_rows "$pid")" "$nr" 'rows while stopped'
 	is "$(cat $attribute | wc -l)" "$nr" 'rows in sysfs while stopped'
 	is "$(dmesg | wc -l)" 3 'lines logged in all'

@@ -7,7 +7,7 @@
 . "${0%/*}/lib.sh"
 
 seed=${1:-1}
-count=${2:-$(($(volume 4000) + 1000))}
+count=${2:-$(($(scaled 4000) + 1000))}
 
 answers='accepted EINVAL ERANGE EFAULT ESRCH EEXIST ENOENT'
 
@@ -22,7 +22,7 @@ fuzz() {
 			"inputs that were answered with $answer"
 	done
 	balanced
-	# Nobody may be monitored by now.
+	# There may be no monitor by now.
 	sleeper
 	add "$pid"
 	start

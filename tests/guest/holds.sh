@@ -72,7 +72,7 @@ no_probes() {
 	echo >"$tracing/kprobe_events"
 }
 
-# held COMMAND...: runs it; adds the longest hold meanwhile to $longest. A hold
+# held COMMAND...: runs it; adds the longest hold of that time to $longest. A hold
 # that an interrupt fell into is left out: that is not ours.
 held() {
 	echo >"$tracing/trace"
@@ -116,7 +116,7 @@ nth() {
 	sed -n "$1p" /tmp/crowd
 }
 
-# everything: whatever takes the lock, with what is there now.
+# everything: all that takes the lock, with what is there now.
 everything() {
 	: >"$longest"
 	period 3600000
@@ -143,7 +143,7 @@ flat() {
 }
 
 samples() {
-	crowd 20
+	monitored_crowd 20
 	produce 1000
 	probes
 	everything '1000 samples' few
@@ -161,10 +161,10 @@ leave() {
 }
 
 ended() {
-	crowd 100
+	monitored_crowd 100
 	produce 20000
 	probes
-	everything 'nobody ended' few
+	everything 'none ended' few
 	leave 10000
 	produce "$(($(stat_of samples) + 20000))"
 	is "$(stat_of monitors)" 10100 'processes monitored'
@@ -174,12 +174,12 @@ ended() {
 t 'the longest hold is the same with no and with 10,000 ended processes' ended
 
 processes() {
-	crowd 100
+	monitored_crowd 100
 	produce 20000
 	probes
 	everything '100 processes' few
 	mv /tmp/crowd /tmp/first
-	crowd 900
+	monitored_crowd 900
 	produce 200000
 	everything '1000 processes' many
 	flat 'with 1000 processes'
@@ -187,7 +187,7 @@ processes() {
 t 'the longest hold is the same with 100 processes and 1000' processes
 
 threads() {
-	crowd 20
+	monitored_crowd 20
 	tool threads 1
 	add "$pid" || fail 'it cannot be added'
 	produce 20000
@@ -203,7 +203,7 @@ t 'the longest hold is the same with a thread and with 1000' threads
 
 # A history that most of is dropped for, a little at a time.
 cap_lowered() {
-	crowd 20
+	monitored_crowd 20
 	produce 20000
 	probes
 	everything 'no cap' few
@@ -228,7 +228,7 @@ t 'a cap that is lowered after a long history makes no longer hold' cap_lowered
 # A reader that sees none of it.
 hidden() {
 	unshare -f -p true || skip 'no PID namespaces in this kernel'
-	crowd 20
+	monitored_crowd 20
 	produce 20000
 	probes
 	everything 'all seen' few

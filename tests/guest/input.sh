@@ -284,18 +284,18 @@ tid_idle() {
 }
 t 'a TID shows its own CPU time and state only' tid_idle period_ms=20
 
-# as NUMBER: a sleeping process of that number, which nobody has. Sets $pid.
-as() {
+# as NUMBER: a sleeping process of that number, which is free. Sets $pid.
+fork_with_pid() {
 	tool fork-as "$1" sleep 100000
-	keep "$1"
+	kill_at_end "$1"
 }
 
 namesake() {
-	as 20000
+	fork_with_pid 20000
 	add 20000
 	kill -9 20000
 	wait_for 10 gone 20000 || fail 'a killed process stays'
-	as 20000
+	fork_with_pid 20000
 	is "$(stat_of monitors)" 1 'monitors'
 	add 20000
 	is "$(answer 20000)" EEXIST 'adding the new one twice'
@@ -339,7 +339,7 @@ namespaced() {
 	mkdir /tmp/inside
 	trap ': >/tmp/inside/remove; : >/tmp/inside/end' EXIT
 	# A number that is not in use inside.
-	as 20000
+	fork_with_pid 20000
 	add 20000
 	add 2
 	rows >/tmp/outside
@@ -379,7 +379,7 @@ namespace_skips() {
 	rm -rf /tmp/inside
 	mkdir /tmp/inside
 	trap ': >/tmp/inside/end' EXIT
-	crowd 100
+	monitored_crowd 100
 	# shellcheck disable=SC2016 # the shell inside expands this
 	file=$file attribute=$attribute unshare -f -p sh -c '
 		for _ in 1 2 3; do
@@ -419,7 +419,7 @@ words_sysfs() {
 			'start\0x' '\0stop' '\nstop' '\n' ' ' s sto st 1 0 "$$"; do
 			sysfs "$input" EINVAL
 		done
-		# The kernel itself answers that, and asks nobody.
+		# The kernel itself answers that.
 		expect "$(tmtool write $attribute </dev/null)" '0|EINVAL' \
 			'writing nothing'
 		for size in 300 4096 5000; do

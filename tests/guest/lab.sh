@@ -47,8 +47,8 @@ page_is_newest() {
 }
 
 t1q3() {
-	crowd 100
-	produce "$(volume 10000)"
+	monitored_crowd 100
+	produce "$(scaled 10000)"
 	dd if="$attribute" of=/tmp/page bs=65536 count=1
 	rows >/tmp/all
 	size=$(wc -c </tmp/page)
@@ -87,15 +87,15 @@ life() {
 	while read -r pid; do
 		add "$pid"
 	done </tmp/crowd
-	produce "$(volume 2000)"
+	produce "$(scaled 2000)"
 	rmmod taskmonitor || fail 'rmmod failed'
 	! grep '^task_sample ' /proc/slabinfo || fail 'the slab cache stays'
 }
 
 t1q4() {
 	# There the allocator keeps what was freed for a while: leak.sh looks.
-	[ "$(volume 100)" = 100 ] || skip 'only where freed memory is free at once'
-	sleepers 50
+	[ "$(scaled 100)" = 100 ] || skip 'only where freed memory is free at once'
+	crowd 50
 	life
 	life
 	before=$(free_kib)
@@ -174,8 +174,8 @@ t2q2_debugfs() {
 t 'T2Q2 the shrinker is in the kernel'\''s own list of them' t2q2_debugfs
 
 t2q3() {
-	crowd 20
-	produce "$(volume 2000)"
+	monitored_crowd 20
+	produce "$(scaled 2000)"
 	before=$(stat_of samples)
 	drop_caches
 	cmp_int "$(stat_of samples)" -lt "$before" 'samples after reclaim'
@@ -205,8 +205,8 @@ slabinfo() {
 }
 
 t3q2() {
-	crowd 50
-	produce "$(volume 10000)"
+	monitored_crowd 50
+	produce "$(scaled 10000)"
 	held=$(($(stat_of samples) + $(cat $parameters/reserve)))
 	is "$(stat_of bytes)" $((64 * $(stat_of samples))) 'bytes of the samples'
 	cmp_int "$(slabinfo 2)" -ge "$held" 'active objects'
@@ -293,10 +293,10 @@ t5q2() {
 t 'T5Q2 each sample is printed where dynamic debug asks, else nothing' t5q2 \
 	period_ms=20
 
-# No lock is held by then: what is being printed leaves the history meanwhile.
+# No lock is held by then: what is being printed leaves the history.
 t5q2_evicted() {
 	[ -e $dyndbg ] || skip 'no dynamic debug in this kernel'
-	crowd 50
+	monitored_crowd 50
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		drop_caches
 	done
@@ -343,10 +343,10 @@ t6q3() {
 		add "$pid"
 		echo "$pid" >>/tmp/order
 	done
-	produce "$(volume 2400)"
+	produce "$(scaled 2400)"
 	rows >/tmp/all
 	is "$(wc -l </tmp/all)" "$(stat_of samples)" 'rows of all samples'
-	cmp_int "$(wc -c </tmp/all)" -gt "$(volume 204800)" 'bytes, far beyond a page'
+	cmp_int "$(wc -c </tmp/all)" -gt "$(scaled 204800)" 'bytes, far beyond a page'
 	is "$(whole_rows </tmp/all)" '' 'what is no row'
 	in_order /tmp/all
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Whatever was allocated is freed: by kmemleak, and by the slabs of what the
+# All that was allocated is freed: by kmemleak, and by the slabs of what the
 # module holds references to.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
@@ -60,7 +60,7 @@ unload() {
 	nothing_left
 }
 
-# That there are leaks is news to whoever reads the log, here it is none.
+# That there are leaks is news to a reader of the log, here it is none.
 no_news() {
 	trap 'dmesg -n 7' EXIT
 	dmesg -n 4
@@ -82,7 +82,7 @@ t 'control: what is lost on purpose is found' control -
 
 life() {
 	load period_ms=1 target=1
-	crowd 5
+	monitored_crowd 5
 	wait_for 60 stat_is taken -ge 30 || fail 'no 30 samples in a minute'
 	rows >/dev/null
 	dd if=$file bs=100 count=3 of=/dev/null status=none
@@ -103,8 +103,8 @@ lives() {
 }
 t 'T1Q4 ten lives of the module lose nothing' lives -
 
-# refused ERROR "PARAMETERS"
-refused() {
+# load_fails ERROR "PARAMETERS"
+load_fails() {
 	is "$(tmtool insmod /taskmonitor.ko "$2")" "$1" "insmod $2"
 	nothing_left
 }
@@ -122,7 +122,7 @@ loaded_or_not() {
 	read -r answer </tmp/answer
 	case $answer in
 	0) rmmod taskmonitor || fail "rmmod after fault $((faults + 1))" ;;
-	ENOMEM) echo >>/tmp/refused ;;
+	ENOMEM) echo >>/tmp/failed_loads ;;
 	*) fail "fault $((faults + 1)): $(cat /tmp/answer)" ;;
 	esac
 	nothing_in_sight
@@ -144,7 +144,7 @@ each_faults_of_load() {
 	# What needs a page needs it for an object.
 	not_by fail_page_alloc
 	each_fault loaded_or_not insmod /taskmonitor.ko 'target=1 reserve=1'
-	cmp_int "$(wc -l </tmp/refused)" -ge 8 'loads that failed'
+	cmp_int "$(wc -l </tmp/failed_loads)" -ge 8 'loads that failed'
 }
 
 # Without filters every allocation of the system call counts. Those before the
@@ -161,17 +161,17 @@ some_faults_of_load() {
 		faults=$((faults + 1))
 		first=$((first + 7))
 	done
-	cmp_int "$(wc -l </tmp/refused)" -ge 4 'loads that failed'
+	cmp_int "$(wc -l </tmp/failed_loads)" -ge 4 'loads that failed'
 }
 
 failed_loads() {
 	faults_on
 	watch_leaks
-	refused EINVAL period_ms=0
-	refused EINVAL reserve=0
-	refused ESRCH target=4194304
+	load_fails EINVAL period_ms=0
+	load_fails EINVAL reserve=0
+	load_fails ESRCH target=4194304
 	: >/tmp/input
-	: >/tmp/refused
+	: >/tmp/failed_loads
 	faults=0
 	how=some
 	! fail_nth_is_filtered || how=each
@@ -179,7 +179,7 @@ failed_loads() {
 	"$how"_faults_of_load
 	faults_off
 	nothing_left
-	note "$faults faults, $(wc -l </tmp/refused) loads failed"
+	note "$faults faults, $(wc -l </tmp/failed_loads) loads failed"
 	case $(uname -r) in
 	# Forgets the name of a cache whose files in sysfs cannot be made.
 	6.1.*)
@@ -194,7 +194,7 @@ t 'trap 20 each allocation of a load fails: nothing is lost, nothing is left' \
 
 dead_and_removed() {
 	watch_leaks
-	tmtool churn $file "$(volume 4000)"
+	tmtool churn $file "$(scaled 4000)"
 	for i in 1 2 3; do
 		sleeper
 		add "$pid"
@@ -247,7 +247,7 @@ churn() {
 }
 
 removed_pids() {
-	judge_references churn "$(volume 4000)"
+	judge_references churn "$(scaled 4000)"
 }
 t 'trap 10 references: PIDs added, killed and removed' removed_pids \
 	period_ms=3600000
@@ -267,7 +267,7 @@ leave() {
 }
 
 reclaimed_pids() {
-	judge_references leave "$(volume 4000)"
+	judge_references leave "$(scaled 4000)"
 }
 t 'trap 10 references: PIDs added, killed and left to reclaim' \
 	reclaimed_pids period_ms=3600000

@@ -130,24 +130,24 @@ field() {
 }
 
 # Started processes are killed when the test is over. Sets $pid.
-keep() {
+kill_at_end() {
 	pid=$1
 	echo "$pid" >>"$started"
 }
 
 sleeper() {
 	sleep 100000 &
-	keep $!
+	kill_at_end $!
 }
 
 spinner() {
 	(while :; do :; done) &
-	keep $!
+	kill_at_end $!
 }
 
-# volume N: that many, or a twentieth on a kernel that looks for mistakes, where
+# scaled N: that many, or a twentieth on a kernel that looks for mistakes, where
 # a sample costs a hundred times as much.
-volume() {
+scaled() {
 	if [ -e /sys/kernel/debug/kmemleak ] || [ -e /sys/kernel/debug/kcsan ]; then
 		echo "$(($1 / 20))"
 	else
@@ -155,18 +155,18 @@ volume() {
 	fi
 }
 
-# sleepers N: so many sleeping processes; their numbers are in /tmp/crowd.
-sleepers() {
+# crowd N: starts N sleeping processes; their numbers are in /tmp/crowd.
+crowd() {
 	: >/tmp/crowd.all
 	tmtool crowd "$1" >/tmp/crowd.all &
-	keep $!
+	kill_at_end $!
 	wait_for 60 grep -q '^ready' /tmp/crowd.all || fail "no $1 processes in a minute"
 	sed '$d' /tmp/crowd.all >/tmp/crowd
 }
 
-# crowd N: so many sleeping processes, all monitored.
-crowd() {
-	sleepers "$1"
+# monitored_crowd N: the same, all monitored.
+monitored_crowd() {
+	crowd "$1"
 	while read -r pid; do
 		add "$pid"
 	done </tmp/crowd
@@ -190,7 +190,7 @@ drop_caches() {
 	echo 2 >/proc/sys/vm/drop_caches
 }
 
-# balanced: whatever was taken is there or accounted for.
+# balanced: all that was taken is there or accounted for.
 balanced() {
 	awk '{ n[$1] = $2 } END {
 		exit n["taken"] != n["samples"] + n["reclaimed"] + \
@@ -226,7 +226,7 @@ tool() {
 	tool_out=/tmp/tool.$tool_nr
 	: >"$tool_out"
 	tmtool "$@" >"$tool_out" &
-	keep $!
+	kill_at_end $!
 	tool_ready 1
 	# shellcheck disable=SC2034 # for the suites
 	child=$(sed -n 's/^ready //p' "$tool_out")
@@ -253,7 +253,7 @@ gone() {
 }
 
 # A pause of the test's own, for the time that something is given to happen in.
-ms() {
+pause_ms() {
 	usleep "$(($1 * 1000))"
 }
 
@@ -318,7 +318,7 @@ drop_page_cache() {
 }
 
 no_oom_kill() {
-	is "$(oom_kills)" 0 'processes killed for want of memory'
+	is "$(oom_kills)" 0 'processes killed because memory was short'
 }
 
 run_test() {

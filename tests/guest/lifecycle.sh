@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Loading, unloading, starting and stopping, whatever is going on meanwhile.
+# Loading, unloading, starting and stopping, idle and in full use.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -53,7 +53,7 @@ cycles() {
 	done
 }
 
-# Sets $rise: how many KiB more the kernel holds after so many loads.
+# Sets $rise: how many KiB more the kernel holds after N loads.
 rise_of() {
 	was=$(kernel_kib)
 	cycles "$1"
@@ -61,9 +61,9 @@ rise_of() {
 }
 
 # What leaks does so every time: a page a load would be 80 KiB, and so would a
-# monitor a process. What the kernel caches meanwhile comes and goes.
+# monitor a process. What the kernel caches comes and goes.
 many_loads() {
-	sleepers 40
+	crowd 40
 	cycles 30
 	rises=
 	for _ in 1 2 3 4 5; do
@@ -108,11 +108,11 @@ attribute_open() {
 	exec 5<&-
 	nothing_left
 }
-t 'trap 17 an attribute held open keeps nobody from rmmod, and says ENODEV' attribute_open
+t 'trap 17 an attribute held open does not keep rmmod waiting, and says ENODEV' attribute_open
 
 unload_sampling() {
-	crowd 50
-	wait_for 60 stat_is taken -ge "$(volume 20000)" || fail 'too few samples'
+	monitored_crowd 50
+	wait_for 60 stat_is taken -ge "$(scaled 20000)" || fail 'too few samples'
 	at_once unload
 	nothing_left
 	load period_ms=1
@@ -133,7 +133,7 @@ t 'trap 28 with a period of an hour stop, start and rmmod return at once' long_p
 
 # The longest round is remembered when shorter ones have followed.
 longest_round() {
-	crowd 200
+	monitored_crowd 200
 	wait_for 20 stat_is taken -ge 2000 || fail 'no samples'
 	stop
 	longest=$(stat_of tick_ns_max)
@@ -164,7 +164,7 @@ named() {
 	is "$(kthreads)" 1 'kthreads called taskmonitor'
 	is "$(cat "/proc/$(kernel_thread)/comm")" taskmonitor 'name'
 	is "$(cat "/proc/$(kernel_thread)/cmdline")" '' 'command line of a kthread'
-	ms 50
+	pause_ms 50
 	is "$(sed -n 's/^State:.\(.\).*/\1/p' "/proc/$(kernel_thread)/status")" \
 		I 'state while it waits'
 	stop
@@ -212,7 +212,7 @@ one_kthread() {
 }
 t 'trap 21 start and stop from four shells: never two kthreads' one_kthread period_ms=1
 
-# Whoever writes does not care whether the module is there.
+# The writer does not know whether the module is there.
 write_parameters() {
 	for ms in 1 20 3600000; do
 		echo "$ms" >"$parameters/period_ms"
@@ -276,7 +276,7 @@ killed_target() {
 	wait_for 20 stat_is taken -gt "$was" || fail 'sampling does not start'
 	kill -9 "$pid"
 	wait_for 20 gone "$pid"
-	ms 100
+	pause_ms 100
 	is "$(kthreads)" 1 'kthreads when all targets are gone'
 	stop
 	is "$(kthreads)" 0 'kthreads after stop'
@@ -286,7 +286,7 @@ killed_target() {
 }
 t 'trap 21 the targets are killed, then stop, start, rmmod' killed_target period_ms=10
 
-nobody_blocked() {
+none_blocked() {
 	! grep -q '^State:.D' /proc/[0-9]*/status 2>/dev/null
 }
 
@@ -341,14 +341,14 @@ stormed() {
 
 storm() {
 	: >/tmp/done
-	sleepers 20
+	crowd 20
 	for what in add kill read read reclaim control; do
 		loop "storm_$what"
 	done
-	ms 7000
+	pause_ms 7000
 	wait_for 120 stormed 10 || fail "$(sort /tmp/done | uniq -c)"
 	end_loops
-	wait_for 20 nobody_blocked || fail 'somebody is in uninterruptible sleep'
+	wait_for 20 none_blocked || fail 'a task is in uninterruptible sleep'
 	balanced
 	is "$(kthreads)" 1 'kthreads'
 	while read -r p; do
@@ -361,24 +361,24 @@ storm() {
 }
 t 'trap 5 adding, removing, killing, reclaim, reading, stop and start in parallel' storm period_ms=1
 
-# refused ERROR "PARAMETERS": the load fails and leaves nothing.
-refused() {
+# load_fails ERROR "PARAMETERS": the load fails and leaves nothing.
+load_fails() {
 	is "$(tmtool insmod /taskmonitor.ko "$2")" "$1" "insmod $2"
 	nothing_left
 }
 
 failed_loads() {
-	refused EINVAL period_ms=0
-	refused EINVAL period_ms=3600001
-	refused EINVAL reserve=0
-	refused EINVAL reserve=65537
-	refused EINVAL max_samples=-1
-	refused EINVAL target=x
-	refused ESRCH 'period_ms=5 target=4194304'
+	load_fails EINVAL period_ms=0
+	load_fails EINVAL period_ms=3600001
+	load_fails EINVAL reserve=0
+	load_fails EINVAL reserve=65537
+	load_fails EINVAL max_samples=-1
+	load_fails EINVAL target=x
+	load_fails ESRCH 'period_ms=5 target=4194304'
 	sleeper
 	kill -9 "$pid"
 	wait "$pid" 2>/dev/null || :
-	refused ESRCH "period_ms=5 target=$pid"
+	load_fails ESRCH "period_ms=5 target=$pid"
 	load target=1 period_ms=10
 	wait_for 20 has_rows 3 1 || fail 'no samples after a load that succeeds'
 }

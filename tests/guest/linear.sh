@@ -31,7 +31,7 @@ row_cost() {
 
 # Few processes: a walk over one history would show.
 reading() {
-	crowd 20
+	monitored_crowd 20
 	produce "$few"
 	for size in 4096 65536; do
 		row_cost "$size" >"/tmp/few.$size"
@@ -61,7 +61,7 @@ eviction_cost() {
 }
 
 evicting() {
-	crowd 100
+	monitored_crowd 100
 	cost=$(eviction_cost "$few")
 	within 25 "$cost" "$(eviction_cost "$many")" \
 		'hundredths of a ns for an evicted sample'
@@ -82,17 +82,17 @@ round_ns() {
 
 rounds() {
 	stop
-	crowd 100
+	monitored_crowd 100
 	few_ns=$(round_ns 100)
 	mv /tmp/crowd /tmp/first
-	crowd 900
+	monitored_crowd 900
 	many_ns=$(round_ns 1000)
 	within 25 "$((few_ns / 100))" "$((many_ns / 1000))" \
 		'ns for a process in a round'
 }
 t 'a round costs the same for each of 100 and of 1000 processes' rounds period_ms=50
 
-# leave N: so many processes, sampled once, that have ended.
+# leave N: N processes, sampled once, that have ended.
 leave() {
 	period 3600000
 	stop
@@ -113,7 +113,7 @@ read_ns() {
 }
 
 ended_ones() {
-	crowd 10
+	monitored_crowd 10
 	few_ns=$(round_ns 10)
 	leave 100
 	few_read=$(read_ns "$attribute")
@@ -153,9 +153,9 @@ inside_ns() {
 hidden_ones() {
 	unshare -f -p true || skip 'no PID namespaces in this kernel'
 	rm -f /tmp/inside.*
-	crowd 20
+	monitored_crowd 20
 	file=$file attribute=$attribute unshare -f -p sh -c "$inside" &
-	keep $!
+	kill_at_end $!
 	wait_for 60 test -e /tmp/inside.ready || fail 'nothing happens inside'
 	produce "$few"
 	few_ns=$(inside_ns few)
@@ -167,7 +167,7 @@ t 'a history that the reader may not see costs it nothing' hidden_ones
 
 # Rounds of 3000 processes take longer than the period: half of the CPU is left.
 half_a_cpu() {
-	crowd 3000
+	monitored_crowd 3000
 	late=$(stat_of late)
 	period 1
 	cpu=$(awk '{ print $14 + $15 }' "/proc/$(kernel_thread)/stat")
@@ -185,7 +185,7 @@ t 'however much there is to sample, half of one CPU is left to others' half_a_cp
 
 # One CPU, and no other work: what makes a period late is the reader.
 reader_and_sampler() {
-	crowd 10
+	monitored_crowd 10
 	produce 50000
 	start
 	wait_for 20 stat_is taken -gt 50000

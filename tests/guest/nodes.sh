@@ -16,13 +16,13 @@ slabs_on() {
 	echo "${nr:-0}"
 }
 
-# on_node_0 N: so many samples of 100 processes, all on node 0.
+# on_node_0 N: N samples of 100 processes, all on node 0.
 on_node_0() {
 	[ -d /sys/devices/system/node/node1 ] || fail 'there is one node'
 	stop
 	# An object is allocated where its sample is taken, and CPU 0 is of node 0.
 	taskset -p 1 $$ >/dev/null || fail 'taskset'
-	crowd 100
+	monitored_crowd 100
 	start
 	taskset -p 1 "$(kernel_thread)" >/dev/null || fail 'taskset'
 	period 1
@@ -51,7 +51,7 @@ t 'a node that a process runs full takes no sample of the other' bound period_ms
 # ones that lie on the other.
 own_node() {
 	taskset -p 2 $$ >/dev/null || fail 'taskset'
-	sleepers 100
+	crowd 100
 	while read -r pid; do
 		add "$pid"
 	done </tmp/crowd

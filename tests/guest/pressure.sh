@@ -33,7 +33,7 @@ read_disk() {
 
 files_are_read() {
 	[ "$(find /mnt -type f | wc -l)" -gt 0 ] || skip 'no disk with files at /mnt'
-	crowd 120
+	monitored_crowd 120
 	period 1
 	wait_for 100 stat_is samples -ge 150000 || fail 'no history'
 	drop_page_cache
@@ -52,9 +52,9 @@ files_are_read() {
 	is "$(stat_of dropped)" 0 'samples dropped'
 	balanced
 }
-t 'T2Q3 reading a disk while sampling fast: the history gives way, nobody is killed' files_are_read
+t 'T2Q3 reading a disk while sampling fast: the history gives way, no process is killed' files_are_read
 
-# lowest_until N: follows the history until so many samples are reclaimed; sets
+# lowest_until N: follows the history until N samples are reclaimed; sets
 # $peak and $lowest, the least that was left after that.
 lowest_until() {
 	peak=0
@@ -73,7 +73,7 @@ lowest_until() {
 # what makes memory short.
 no_page_cache() {
 	drop_page_cache
-	crowd 120
+	monitored_crowd 120
 	period 1
 	lowest_until 300000
 	goes_on 20000
@@ -84,7 +84,7 @@ no_page_cache() {
 	no_oom_kill
 	balanced
 }
-t 'trap 2 the history fills memory: most of it stays, and nobody is killed' no_page_cache
+t 'trap 2 the history fills memory: most of it stays, and no process is killed' no_page_cache
 
 # scans: how often drop_caches had our shrinker scan, and what it said it freed.
 scans() {
@@ -100,10 +100,10 @@ traced_drop() {
 	echo 0 >"$tracing/events/vmscan/mm_shrink_slab_end/enable"
 }
 
-# dropped_samples N PIDS: with so many samples of so many processes, and the
+# dropped_samples N PIDS: with N samples of PIDS processes, and the
 # sampler stopped.
 dropped_samples() {
-	crowd "$2"
+	monitored_crowd "$2"
 	period 1
 	start
 	echo "$(($1 / $2))" >"$parameters/max_samples"
@@ -156,20 +156,20 @@ t 'trap 3 drop_caches with the sampler stopped ends, and takes the oldest' drops
 
 # Histories that begin and end at different times.
 all_ages() {
-	crowd 5
+	monitored_crowd 5
 	period 1
 	start
-	wait_for 20 stat_is samples -gt "$(volume 2000)"
+	wait_for 20 stat_is samples -gt "$(scaled 2000)"
 	sleeper
 	add "$pid"
 	remove "$(nth 2)"
 	add "$(nth 2)"
 	kill -9 "$(nth 3)"
-	wait_for 20 stat_is samples -gt "$(volume 5000)"
+	wait_for 20 stat_is samples -gt "$(scaled 5000)"
 	sleeper
 	add "$pid"
 	kill -9 "$(nth 4)"
-	wait_for 20 stat_is samples -gt "$(volume 6000)"
+	wait_for 20 stat_is samples -gt "$(scaled 6000)"
 	stop
 	sleeper
 	add "$pid"
@@ -186,7 +186,7 @@ all_ages() {
 			'rows left'
 		oldest_first
 	done
-	cmp_int "$(stat_of reclaimed)" -gt "$(volume 3000)" 'samples reclaimed'
+	cmp_int "$(stat_of reclaimed)" -gt "$(scaled 3000)" 'samples reclaimed'
 }
 t 'trap 4 the oldest samples of all processes go first, down to the last few' all_ages
 
@@ -203,7 +203,7 @@ one_sample() {
 t 'trap 3 one sample may go or stay, and no scan spins' one_sample period_ms=3600000
 
 one_list_each() {
-	crowd 3
+	monitored_crowd 3
 	produce 3000
 	rows >"$before"
 	drop_caches
@@ -215,7 +215,7 @@ one_list_each() {
 }
 t 'trap 4 each of three histories shrinks' one_list_each
 
-# drop_until N: has the caches dropped until so many processes are monitored.
+# drop_until N: has the caches dropped until N processes are monitored.
 drop_until() {
 	i=0
 	until [ "$(stat_of monitors)" -le "$1" ]; do
@@ -245,7 +245,7 @@ one_round() {
 }
 
 ended_whole() {
-	crowd 4
+	monitored_crowd 4
 	period 1
 	wait_for 20 stat_is samples -gt 400
 	kill_nth 1
@@ -263,10 +263,10 @@ ended_whole() {
 }
 t 'an ended process is forgotten with its last sample' ended_whole
 
-# Nobody notices the end; what it has goes all the same, and the next round
+# No round notices the end; what it has goes all the same, and the next round
 # removes the entry.
 ended_while_stopped() {
-	crowd 4
+	monitored_crowd 4
 	produce 1000
 	sleeper
 	add "$pid"
@@ -291,7 +291,7 @@ t 'an end while sampling is stopped is noticed by the next round' ended_while_st
 # The entry of an ended process that has no sample goes with the next round.
 ended_empty() {
 	stop
-	crowd 2
+	monitored_crowd 2
 	sleeper
 	add "$pid"
 	kill_nth 1 2
@@ -306,7 +306,7 @@ t 'an ended process without a sample is forgotten by the next round' ended_empty
 # memory is short, and no reclaim.
 modest() {
 	[ -d "$tracing/events/kmem" ] || skip 'no trace events'
-	crowd 60
+	monitored_crowd 60
 	echo "common_pid == $(kernel_thread)" >"$tracing/events/kmem/mm_page_alloc/filter"
 	echo >"$tracing/trace"
 	echo 1 >"$tracing/events/kmem/mm_page_alloc/enable"
@@ -331,7 +331,7 @@ never_ends() {
 	drop_page_cache
 	hog_kib=$(($(kib MemFree) / 2))
 	: >/tmp/hogs
-	crowd 60
+	monitored_crowd 60
 	period 1
 	loop hog_memory
 	loop drop_caches
@@ -339,7 +339,7 @@ never_ends() {
 	i=0
 	while [ "$i" -lt 16 ]; do
 		goes_on 100
-		ms 500
+		pause_ms 500
 		i=$((i + 1))
 	done
 	end_loops
@@ -377,13 +377,13 @@ kill_asked() {
 	echo 1000 >"/proc/$pid/oom_score_adj"
 	given=$(stat_of reclaimed)
 	echo f >/proc/sysrq-trigger
-	wait_for 20 gone "$pid" || fail 'nobody is killed'
+	wait_for 20 gone "$pid" || fail 'no process is killed'
 	given=$(($(stat_of reclaimed) - given))
 	balanced
 }
 
 given_when_short() {
-	crowd 20
+	monitored_crowd 20
 	produce 200000
 	drop_page_cache
 	tool map touch "$(($(spare_kib) / 1024 - 2))"
@@ -401,14 +401,14 @@ t 'before the OOM killer strikes 4 MB of history are given, and told in pages' g
 
 # The same with memory to spare, as for a cpuset or a node that is full. These two
 # are the last tests, for the kills count.
-given_to_nobody() {
-	crowd 20
+given_to_none() {
+	monitored_crowd 20
 	produce 100000
 	drop_page_cache
 	cmp_int "$(spare_kib)" -gt 8192 'KiB to spare'
 	kill_asked
 	is "$given" 0 'samples evicted'
 }
-t 'a kill with memory to spare takes no sample' given_to_nobody
+t 'a kill with memory to spare takes no sample' given_to_none
 
 run_tests

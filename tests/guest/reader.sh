@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Reading the history: complete, in order and never twice, however slowly and
-# whatever happens to it meanwhile.
+# whichever part of it is reclaimed or removed.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -12,7 +12,7 @@ got=/tmp/got
 
 # history N PIDS: sampling is stopped, and $before is what there is to read.
 history() {
-	crowd "$2"
+	monitored_crowd "$2"
 	produce "$1"
 	rows >"$before"
 	is "$(wc -l <"$before")" "$(stat_of samples)" 'rows read of all samples'
@@ -94,7 +94,7 @@ resume() {
 }
 
 any_pieces() {
-	history "$(volume 1000)" 3
+	history "$(scaled 1000)" 3
 	cmp_int "$(wc -c <"$before")" -gt 4096 'bytes of history'
 	check_sound "$before" once
 	for size in 1 16 100 4095 4096 4097 65536 1048576; do
@@ -105,8 +105,8 @@ any_pieces() {
 t 'trap 13 the history is the same in pieces of 1 byte to 1 MB' any_pieces
 
 longer_than_64k() {
-	history "$(volume 8000)" 40
-	cmp_int "$(wc -c <"$before")" -gt "$(volume 700000)" 'bytes of history'
+	history "$(scaled 8000)" 40
+	cmp_int "$(wc -c <"$before")" -gt "$(scaled 700000)" 'bytes of history'
 	check_sound "$before" once
 	awk '$2 != last { print last = $2 }' "$before" | cmp - /tmp/crowd ||
 		fail 'the PIDs are not in the order in which they were added'
@@ -117,9 +117,9 @@ longer_than_64k() {
 t 'T6Q3 a long history is complete, in order, and the same when read again' longer_than_64k
 
 nothing() {
-	is "$(cat "$file")" '' 'what is read with nobody monitored'
+	is "$(cat "$file")" '' 'what is read with no process monitored'
 	stop
-	crowd 3
+	monitored_crowd 3
 	is "$(cat "$file")" '' 'what is read of processes added while stopped'
 	is "$(stat_of monitors)" 3 'processes monitored'
 	one_round
@@ -131,10 +131,10 @@ nothing() {
 	rows | field pid >"$got"
 	is "$(tr '\n' ' ' <"$got")" "$(nth 1) $(nth 3) " 'the PIDs that have rows'
 }
-t 'trap 13 nobody monitored, or no sample yet: no row' nothing period_ms=3600000
+t 'trap 13 no process monitored, or no sample yet: no row' nothing period_ms=3600000
 
 rewound() {
-	history "$(volume 1000)" 3
+	history "$(scaled 1000)" 3
 	exec 5<"$file"
 	: >"$got"
 	read_some 3000
@@ -153,7 +153,7 @@ no_jump_to() {
 }
 
 other_offsets() {
-	history "$(volume 1000)" 3
+	history "$(scaled 1000)" 3
 	exec 5<"$file"
 	: >"$got"
 	for offset in 1 130 4095 4096 4097 100000 1099511627776; do
@@ -179,7 +179,7 @@ t 'trap 33 any offset but 0, by lseek or pread, is ESPIPE and moves nothing' oth
 # Where a reading stands pread() is ESPIPE too: one that passed would move what
 # read(2) goes on from.
 every_pread() {
-	history "$(volume 1000)" 3
+	history "$(scaled 1000)" 3
 	exec 5<"$file"
 	: >"$got"
 	is "$(tmtool pread 0 100 <&5)" ESPIPE 'pread at 0'
@@ -221,7 +221,7 @@ sums() {
 }
 
 concurrent() {
-	history "$(volume 1000)" 3
+	history "$(scaled 1000)" 3
 	sum=$(sha1sum <"$before")
 	sums /tmp/sums1 &
 	one=$!
@@ -240,13 +240,13 @@ cap_to_10() {
 }
 
 read_on_capped() {
-	history "$(volume 3000)" 3
+	history "$(scaled 3000)" 3
 	resume cap_to_10
 }
 t 'the row where a reading stopped is dropped: it goes on with the oldest left' read_on_capped
 
 read_on_reclaimed() {
-	history "$(volume 6000)" 20
+	history "$(scaled 6000)" 20
 	resume drop_caches
 	cmp_int "$(stat_of reclaimed)" -gt 0 'samples reclaimed'
 }
@@ -387,7 +387,7 @@ slowly() {
 }
 
 slow_adding() {
-	crowd 4
+	monitored_crowd 4
 	produce 2000
 	slowly
 	check_sound "$got" once
@@ -409,7 +409,7 @@ some_reclaim() {
 }
 
 slow_reclaim() {
-	crowd 4
+	monitored_crowd 4
 	produce 4000
 	slowly some_reclaim
 	check_sound "$got" once
@@ -423,7 +423,7 @@ cap_low() {
 }
 
 slow_capped() {
-	crowd 4
+	monitored_crowd 4
 	produce 4000
 	slowly cap_low
 	check_sound "$got" once
@@ -441,7 +441,7 @@ some_removal() {
 }
 
 slow_removal() {
-	crowd 8
+	monitored_crowd 8
 	produce 4000
 	slowly some_removal
 	# A PID that was added again may be in two places.
@@ -467,7 +467,7 @@ come_and_go() {
 fast_readers() {
 	: >/tmp/unsound
 	: >/tmp/readings
-	crowd 6
+	monitored_crowd 6
 	loop read_soundly /tmp/one
 	loop read_soundly /tmp/two
 	loop come_and_go
@@ -493,15 +493,15 @@ open_close() {
 	history 200 2
 	tmtool opens "$file" 200 || fail 'it cannot be opened'
 	was=$(kmalloc_objects)
-	tmtool opens "$file" "$(volume 2000)" || fail 'it cannot be opened'
+	tmtool opens "$file" "$(scaled 2000)" || fail 'it cannot be opened'
 	# An opening takes three objects at least.
-	cmp_int "$(($(kmalloc_objects) - was))" -lt "$(volume 1000)" \
+	cmp_int "$(($(kmalloc_objects) - was))" -lt "$(scaled 1000)" \
 		'more objects of kmalloc after many an open and close'
 }
 t 'trap 24 opening, reading a little and closing leaks nothing' open_close
 
 reader_sits() {
-	crowd 3
+	monitored_crowd 3
 	wait_for 10 has_rows 100 || fail 'no history'
 	exec 5<"$file"
 	: >"$got"
@@ -516,6 +516,6 @@ reader_sits() {
 	exec 5<&-
 	check_sound "$got"
 }
-t 'a reader that stops in mid-file stops nobody else' reader_sits period_ms=5
+t 'a reader that stops in mid-file holds up no other' reader_sits period_ms=5
 
 run_tests

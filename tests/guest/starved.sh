@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A reader that hardly gets the CPU stops nobody: on one CPU, which others keep
+# A reader that hardly gets the CPU delays no other task: on one CPU, which others keep
 # busy, the kernel preempts it anywhere. A nanosecond is an instruction here.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
@@ -22,7 +22,7 @@ starved_reader() {
 			cat $file >/dev/null
 			echo >>/tmp/readings
 		done' &
-	keep $!
+	kill_at_end $!
 }
 
 # readings N: whether the file was read so often.
@@ -51,7 +51,7 @@ worst_drop() {
 
 starved() {
 	: >/tmp/readings
-	crowd 50
+	monitored_crowd 50
 	# So that there is always as much to drop.
 	echo 100 >"$parameters/max_samples"
 	spinner

@@ -10,13 +10,13 @@ seed=${1:-1}
 seconds=${2:-60}
 
 # Several looks, for it is no mistake to wait for a moment.
-nobody_waits() {
+no_task_waits() {
 	! grep -l '^State:.D' /proc/[0-9]*/status 2>/dev/null
 }
 
 sound() {
 	loaded || load period_ms=1
-	wait_for 20 nobody_waits || fail 'somebody waits uninterruptibly'
+	wait_for 20 no_task_waits || fail 'a task waits uninterruptibly'
 	echo 0 >$parameters/max_samples
 	stop
 	balanced

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # lint.sh: checkpatch and kernel-doc on every C file, the compiler's own
-# warnings (W=1) and sparse on both kernels, shellcheck on every shell script; and
-# whether the mutants still apply.
+# warnings (W=1) and sparse on both kernels, shellcheck on every shell script,
+# whether functions take or assert the locks of what they touch, and whether the
+# mutants still apply.
 # Each check that finds nothing prints ok and its name; the others print what
 # they found, and the exit status is 1.
 #
@@ -95,6 +96,11 @@ run_build() {
 	}
 }
 
+run_locks() {
+	cd -- "$src" && "$tm_scripts/lint-locks.py" taskmonitor.h taskmonitor.c \
+		sample_cache.c shrinker.c debugfs_seq.c
+}
+
 # A mutant that no longer applies proves nothing.
 run_apply() {
 	cd -- "$src" && for patch in tests/mutants/*.patch; do
@@ -111,10 +117,11 @@ check checkpatch run_checkpatch $(c_files)
 check kernel-doc run_kernel_doc $(c_files)
 # shellcheck disable=SC2046 # one word per file is meant
 check shellcheck run_shellcheck $(shell_scripts)
+check locks run_locks
 check mutants run_apply
 for kernel in 6.1 6.12; do
 	check "compiler (W=1) and sparse, kernel $kernel" \
 		run_build "$kernel" W=1 C=2 CF=-D__CHECK_ENDIAN__
 done
 
-[ "$failures" -eq 0 ] || die "$failures of 6 checks failed"
+[ "$failures" -eq 0 ] || die "$failures of 7 checks failed"

@@ -266,6 +266,39 @@ test_wrong_calls() {
 		"$tm_scripts/setup.sh" x
 }
 
+# locks_without FUNCTION: what lint says when that one asserts nothing.
+locks_without() {
+	rm -rf "$work/locks"
+	mkdir "$work/locks"
+	cp "$tm_root"/*.[ch] "$work/locks"
+	sed -i "/^[^ \t].*$1(/,/^}/ { /lockdep_assert_held/d }" "$work/locks"/*.c
+	(cd "$work/locks" && "$tm_scripts/lint-locks.py" taskmonitor.h ./*.c)
+}
+
+test_locks() {
+	expect 'no function touches a field without its lock' 0 '^none$' \
+		said locks_without no_function
+	for name in tm_bucket_first tm_cursor_pin tm_round_begin tm_get_sample; do
+		expect "lint notices that $name asserts no lock" 0 \
+			"$name.. touches" locks_without "$name"
+	done
+	expect 'a 32-bit kernel is refused when the module is built' 1 \
+		'for 64-bit kernels only' word_size
+	expect 'a 64-bit kernel is not' 0 '' word_size -DCONFIG_64BIT=1
+}
+
+# word_size OPTION...: what a compiler makes of that part of the header.
+word_size() {
+	sed -n '/^#ifndef CONFIG_64BIT/,/^#endif/p' "$tm_root/taskmonitor.h" |
+		gcc -fsyntax-only "$@" -x c -
+}
+
+# said COMMAND...: what it says on either channel, or "none"; never mind how it ends.
+said() {
+	out=$("$@" 2>&1) || :
+	printf '%s\n' "${out:-none}"
+}
+
 # judge NAME VALUE: that figure among what was measured; one line is the budget's.
 judge() {
 	printf '%s\n' 'K Q sample_500 500.0' 'K Q slab 98.5' 'K Q missed 0' \
@@ -288,7 +321,8 @@ test_budget() {
 		judge 'K R sample_500' 9999
 }
 
-printf 'KTAP version 1\n1..41\n'
+planned=53
+printf 'KTAP version 1\n1..%d\n' "$planned"
 # Fetched here, where its progress shows.
 "$tm_scripts/kernel.sh" "$kernel" >/dev/null
 # shellcheck disable=SC2086 # one word per option is meant
@@ -301,8 +335,9 @@ test_ends
 test_build
 test_wrong_calls
 test_budget
+test_locks
 test_hung
-if [ "$count" -ne 41 ]; then
-	die "$count results where 41 were planned"
+if [ "$count" -ne "$planned" ]; then
+	die "$count results where $planned were planned"
 fi
 exit "$failed"

@@ -29,7 +29,7 @@ suites_of() {
 	/6.1-debug) echo leak stress fault unit ;;
 	/6.12-rt) echo lifecycle lab starved ;;
 	/6.1-rt) echo lab starved ;;
-	/6.12) echo pressure lifecycle linear reader episode figures nodes input lab fuzz starved suspend ;;
+	/6.12) echo pressure lifecycle linear reader episode figures nodes input lab fuzz starved suspend jiffies ;;
 	*) all_suites_of "$1" ;;
 	esac
 }
@@ -39,7 +39,7 @@ all_suites_of() {
 	*-debug) echo leak stress fault lifecycle reader figures input lab fuzz unit ;;
 	*-kcsan) echo stress lifecycle reader ;;
 	*-rt) echo lifecycle reader lab input starved ;;
-	*) echo holds pressure lifecycle linear reader episode figures nodes input lab fuzz starved suspend ;;
+	*) echo holds pressure lifecycle linear reader episode figures nodes input lab fuzz starved suspend jiffies ;;
 	esac
 }
 
@@ -65,6 +65,7 @@ command_line() {
 	case $2 in
 	stress) printf ' panic_on_warn=0' ;;
 	starved) printf ' preempt=full' ;;
+	jiffies) printf ' clocksource=jiffies highres=off nohz=off' ;;
 	esac
 }
 

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <limits.h>
+#include <linux/io_uring.h>
 #include <linux/mempolicy.h>
 #include <linux/sched.h>
 #include <pthread.h>
@@ -782,6 +783,52 @@ static int cmd_pread(int argc, char **argv)
 	return 0;
 }
 
+/*
+ * Read stdin at an offset by io_uring, which unlike pread() does not ask whether the
+ * file can be read anywhere: what was read, or the name of the error.
+ */
+static int cmd_uring_read(int argc, char **argv)
+{
+	struct io_uring_params params = { };
+	int fd = syscall(SYS_io_uring_setup, 1, &params);
+	size_t size = number(argv[1]);
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	unsigned int *index, *tail;
+	char *ring;
+
+	(void)argc;
+	if (fd < 0)
+		die("io_uring_setup");
+	ring = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    IORING_OFF_SQ_RING);
+	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   IORING_OFF_SQES);
+	if (ring == MAP_FAILED || sqe == MAP_FAILED ||
+	    !(params.features & IORING_FEAT_SINGLE_MMAP))
+		die("mmap");
+	*sqe = (struct io_uring_sqe){
+		.opcode = IORING_OP_READ,
+		.off = number(argv[0]),
+		.addr = (uintptr_t)input,
+		.len = size < sizeof(input) ? size : sizeof(input),
+	};
+	index = (unsigned int *)(ring + params.sq_off.array);
+	tail = (unsigned int *)(ring + params.sq_off.tail);
+	*index = 0;
+	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS,
+		    NULL, 0) != 1)
+		die("io_uring_enter");
+	cqe = (struct io_uring_cqe *)(ring + params.cq_off.cqes);
+	errno = cqe->res < 0 ? -cqe->res : 0;
+	if (cqe->res < 0)
+		print_result(-1);
+	else
+		fwrite(input, 1, cqe->res, stdout);
+	return 0;
+}
+
 /* Open it, read a little, close it, many times. */
 static int cmd_opens(int argc, char **argv)
 {
@@ -921,6 +968,7 @@ static const struct command commands[] = {
 	{ "churn", "FILE ROUNDS", 2, cmd_churn },
 	{ "seek", "set|cur|end OFFSET <FILE", 2, cmd_seek },
 	{ "pread", "OFFSET SIZE <FILE", 2, cmd_pread },
+	{ "uring-read", "OFFSET SIZE <FILE", 2, cmd_uring_read },
 	{ "opens", "FILE COUNT", 2, cmd_opens },
 	{ "timed-read", "FILE SIZE", 2, cmd_timed_read },
 	{ "hog", "KIB", 1, cmd_hog },

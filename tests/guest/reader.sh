@@ -196,6 +196,25 @@ every_pread() {
 }
 t 'every pread is ESPIPE, where a reading stands too, and it goes on' every_pread
 
+# io_uring reads at any offset, at which the file itself says no.
+other_ways() {
+	history "$(scaled 1000)" 3
+	exec 5<"$file"
+	: >"$got"
+	case $(tmtool uring-read 0 1 <"$file" 2>&1) in
+	p) ;;
+	*) skip 'no io_uring' ;;
+	esac
+	read_some 3000
+	for offset in 0 1 100 4096 100000; do
+		is "$(tmtool uring-read $offset 100 <&5)" ESPIPE "io_uring at $offset"
+	done
+	cat <&5 >>"$got"
+	cmp "$got" "$before" || fail 'read on after io_uring it differs'
+	exec 5<&-
+}
+t 'io_uring reads at no other offset than read() would, and moves nothing' other_ways
+
 interleaved() {
 	history 1000 3
 	exec 5<"$file" 6<"$file"

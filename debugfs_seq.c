@@ -28,6 +28,12 @@
 /* "-2147483648\n", with a NUL at the end */
 #define TM_INPUT_MAX	13
 
+/*
+ * Set when both files are there, after which nothing fails: a load that fails frees
+ * the module without waiting for open files, so until then there are none.
+ */
+static bool tm_debugfs_ready;
+
 static struct dentry *tm_history_file;
 static struct dentry *tm_stats_file;
 
@@ -184,7 +190,6 @@ static void tm_cursor_pin(struct tm_cursor *cursor)
  */
 static bool tm_cursor_next_monitor(struct tm_cursor *cursor)
 {
-	struct pid_namespace *ns = task_active_pid_ns(current);
 	struct tm_context *tm = cursor->walk.tm;
 	struct task_monitor *monitor;
 	LIST_HEAD(gone);
@@ -193,7 +198,7 @@ static bool tm_cursor_next_monitor(struct tm_cursor *cursor)
 	raw_spin_lock(&tm->list_lock);
 	monitor = tm_walk_next(&cursor->walk, &gone);
 	if (monitor) {
-		cursor->nr = pid_nr_ns(monitor->pid, ns);
+		cursor->nr = pid_vnr(monitor->pid);
 		if (cursor->nr)
 			tm_cursor_pin(cursor);
 	}
@@ -209,6 +214,8 @@ static struct task_sample *tm_cursor_fill(struct tm_cursor *cursor)
 
 	tm_cursor_unpin(cursor);
 	if (cursor->walk.monitor) {
+		/* The file may have come from a reader in another namespace. */
+		cursor->nr = pid_vnr(cursor->walk.monitor->pid);
 		raw_spin_lock(&tm->list_lock);
 		if (cursor->nr)
 			tm_cursor_pin(cursor);
@@ -272,6 +279,9 @@ static int tm_seq_open(struct inode *inode, struct file *file)
 	struct tm_cursor *cursor;
 	struct seq_file *seq;
 
+	/* Pairs with tm_debugfs_init(). */
+	if (!smp_load_acquire(&tm_debugfs_ready))
+		return -ENODEV;
 	cursor = __seq_open_private(file, &tm_seq_ops, sizeof(*cursor));
 	if (!cursor)
 		return -ENOMEM;
@@ -299,7 +309,7 @@ static int tm_seq_release(struct inode *inode, struct file *file)
 
 /*
  * A read is at 0, or goes on from the last one. pread() does not get here, but
- * io_uring comes with any offset.
+ * io_uring comes with any offset: 0 is no way back into a reading by read().
  */
 static ssize_t tm_seq_read(struct file *file, char __user *buf, size_t size,
 			   loff_t *ppos)
@@ -309,8 +319,7 @@ static ssize_t tm_seq_read(struct file *file, char __user *buf, size_t size,
 	ssize_t ret = -ESPIPE;
 
 	mutex_lock(&cursor->lock);
-	if (*ppos == READ_ONCE(file->f_pos) &&
-	    (!*ppos || *ppos == seq->read_pos))
+	if (*ppos ? *ppos == seq->read_pos : !READ_ONCE(file->f_pos))
 		ret = seq_read(file, buf, size, ppos);
 	mutex_unlock(&cursor->lock);
 	return ret;
@@ -414,15 +423,31 @@ static int tm_stats_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "tick_ns_max %llu\n", stats.tick_ns_max);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(tm_stats);
+
+static int tm_stats_open(struct inode *inode, struct file *file)
+{
+	/* Pairs with tm_debugfs_init(). */
+	if (!smp_load_acquire(&tm_debugfs_ready))
+		return -ENODEV;
+	return single_open(file, tm_stats_show, inode->i_private);
+}
+
+static const struct file_operations tm_stats_fops = {
+	.owner = THIS_MODULE,
+	.open = tm_stats_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
 
 /* The attribute in sysfs: the newest samples of all, as many as fit a page */
 
 /* The attribute's callbacks are given no context. */
 static struct tm_context *tm_sysfs_context;
 
-/* The shortest row has 72 bytes, and more rows than this fit no page. */
-#define TM_NEWEST_MAX	(PAGE_SIZE / 72)
+/* The shortest row has 72 bytes: no more rows than this fit a page of 4 KiB. */
+#define TM_NEWEST_MAX	(SZ_4K / 72)
+static_assert(TM_NEWEST_MAX <= TM_PIN_MAX);
 
 /**
  * struct tm_newest - the newest samples that a walk has come by
@@ -631,8 +656,8 @@ void tm_sysfs_exit(void)
  * debugfs is the interface here, not a debugging aid, so its failure is one.
  *
  * Context: may sleep.
- * Return: 0; -ENODEV without debugfs; -EEXIST if another has the names;
- * -ENOMEM.
+ * Return: 0; -ENODEV without debugfs, -EPERM where it is turned off; -EEXIST if
+ * another has the names; -ENOMEM.
  */
 int tm_debugfs_init(struct tm_context *tm)
 {
@@ -647,6 +672,8 @@ int tm_debugfs_init(struct tm_context *tm)
 		debugfs_remove(tm_stats_file);
 		return PTR_ERR(tm_history_file);
 	}
+	/* Pairs with tm_seq_open() and tm_stats_open(). */
+	smp_store_release(&tm_debugfs_ready, true);
 	return 0;
 }
 

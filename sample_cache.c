@@ -7,15 +7,14 @@
 
 #include <linux/build_bug.h>
 #include <linux/err.h>
-#include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/mmdebug.h>
 #include <linux/nodemask.h>
+#include <linux/percpu_counter.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
-#include <linux/sched/cputime.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -25,7 +24,7 @@
 
 #include "taskmonitor.h"
 
-/* A cache line, and 64 of them fill a page. */
+/* A cache line, and 64 of them fill a page of 4 KiB. */
 static_assert(sizeof(struct task_sample) == 64);
 
 /* Until 6.5 a cache could not ask for this; see tm_cache_init(). */
@@ -155,8 +154,8 @@ static void tm_sample_release(struct kref *ref)
  * @sample: the sample
  * @tm: the task monitor whose pool it came from
  *
- * The release unlinks nothing: a sample is taken off its list under list_lock,
- * and the list's reference is dropped after that. So kref_put_lock() is not
+ * The release unlinks nothing: a sample is taken off its history under
+ * list_lock, and the history's reference is dropped after that. So kref_put_lock() is not
  * needed, nor kref_get_unless_zero(): what is in a list has a reference.
  *
  * Context: does not sleep and takes no lock of ours.
@@ -170,6 +169,23 @@ bool tm_sample_put(struct task_sample *sample, struct tm_context *tm)
 	return true;
 }
 
+/*
+ * What percpu_counter_sum_positive() adds up, without the counter's lock: page
+ * faults of the process would wait for it while all CPUs are read. A CPU that
+ * hands over its part just then counts twice or not at all, a batch at most.
+ */
+static unsigned long __maybe_unused tm_counter_sum(struct percpu_counter *counter)
+{
+	s64 sum = READ_ONCE(counter->count);
+#ifdef CONFIG_SMP
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		sum += READ_ONCE(*per_cpu_ptr(counter->counters, cpu));
+#endif
+	return max(sum, 0LL);
+}
+
 /* Resident pages, as VmRSS in /proc/PID/status counts them. */
 static unsigned long tm_mm_rss(struct mm_struct *mm)
 {
@@ -180,9 +196,9 @@ static unsigned long tm_mm_rss(struct mm_struct *mm)
 	 * Since f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter")
 	 * in 6.2 get_mm_rss() is off by what the CPUs hold back.
 	 */
-	return percpu_counter_sum_positive(&mm->rss_stat[MM_FILEPAGES]) +
-	       percpu_counter_sum_positive(&mm->rss_stat[MM_ANONPAGES]) +
-	       percpu_counter_sum_positive(&mm->rss_stat[MM_SHMEMPAGES]);
+	return tm_counter_sum(&mm->rss_stat[MM_FILEPAGES]) +
+	       tm_counter_sum(&mm->rss_stat[MM_ANONPAGES]) +
+	       tm_counter_sum(&mm->rss_stat[MM_SHMEMPAGES]);
 #endif
 }
 
@@ -262,8 +278,8 @@ static void tm_get_task_cputime(struct task_struct *task,
  * the threads are, so nothing counts twice. A thread that exits after that would
  * not count at all: then all is read again, as thread_group_cputime() does it,
  * which is not exported. Where threads exit all the time it is given up: too
- * little, which the next sample makes good. stats_lock is never taken, for an
- * exit would wait until all threads are read.
+ * little, which the next sample makes good. stats_lock is not held while the
+ * threads are read, for an exit would wait until that is done.
  */
 static void tm_get_group_cputime(struct task_struct *task,
 				 struct tm_cputime *sum)
@@ -377,7 +393,7 @@ static int tm_bucket_cmp(struct rb_node *a, const struct rb_node *b)
 
 /*
  * Enter the bucket of the oldest sample; the first to enter stands for it. Inline,
- * as the other: eviction does little else.
+ * as the next and tm_history_evict(): a tenth of what an eviction costs.
  */
 static inline void tm_bucket_join(struct tm_context *tm,
 				  struct task_monitor *monitor)
@@ -489,9 +505,9 @@ static void tm_history_add(struct tm_context *tm, struct task_monitor *monitor,
  * @counter. If the reference was the last, the object goes to @batch, which has
  * room for it; a reader may still have one.
  */
-static void tm_history_evict(struct tm_context *tm,
-			     struct task_monitor *monitor, u64 *counter,
-			     struct tm_batch *batch)
+static inline void tm_history_evict(struct tm_context *tm,
+				    struct task_monitor *monitor, u64 *counter,
+				    struct tm_batch *batch)
 	__must_hold(&tm->list_lock)
 {
 	struct task_sample *sample = tm_oldest_sample(tm, monitor);
@@ -577,9 +593,11 @@ void tm_history_free(struct tm_context *tm, struct list_head *samples)
 
 	list_for_each_entry_safe(sample, next, samples, node) {
 		/* Not while it was cut, which takes as long for any history. */
-		raw_spin_lock(&tm->list_lock);
-		tm_count_on_node(tm, sample, -1);
-		raw_spin_unlock(&tm->list_lock);
+		if (nr_node_ids > 1) {
+			raw_spin_lock(&tm->list_lock);
+			tm_count_on_node(tm, sample, -1);
+			raw_spin_unlock(&tm->list_lock);
+		}
 		list_del_init(&sample->node);
 		if (kref_put(&sample->ref, tm_sample_release))
 			batch.samples[batch.nr++] = sample;
@@ -680,7 +698,8 @@ static struct task_sample *tm_take_sample(struct tm_context *tm,
 
 	rcu_read_lock();
 	task = pid_task(monitor->pid, monitor->type);
-	if (task) {
+	/* Dead: a leader whose number a thread of its has taken over by exec. */
+	if (task && READ_ONCE(task->exit_state) != EXIT_DEAD) {
 		sample = tm_sample_get_or_recycle(tm, monitor, supply);
 		if (sample)
 			tm_get_sample(monitor, task, sample);

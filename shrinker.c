@@ -27,10 +27,13 @@
  * most of the history; a pass that got too little is repeated.
  *
  * batch: with SHRINK_BATCH, 128, a history of up to 1,000 samples would hardly
- * ever be scanned. Fewer samples than this may stay for ever.
+ * ever be scanned. Fewer than TM_SEEKS / 4 samples may stay for ever.
  */
 #define TM_SEEKS (16 * DEFAULT_SEEKS)
 #define TM_SHRINK_BATCH 12
+
+/* What a pass for one node may cost the others, if it comes by no other: 8 KiB. */
+#define TM_ELSEWHERE_MAX 128
 
 /*
  * What is evicted before a process is killed. A zone's minimum can rise by two
@@ -39,9 +42,7 @@
 #define TM_OOM_SIZE SZ_4M
 
 /*
- * The number of samples on the node @nid. A scan evicts the oldest ones wherever
- * they lie, so a pass for one node may cost the others, but never more than it
- * has to offer itself: nothing, if there are none.
+ * The number of samples on the node @nid.
  *
  * Lockless: called on every reclaim pass of every caller.
  */
@@ -78,12 +79,26 @@ static unsigned long tm_reclaim(struct tm_context *tm, unsigned long want,
 	return evicted;
 }
 
+/*
+ * The oldest samples go wherever they lie, for there is one order. Those of other
+ * nodes are no help for the one that reclaim asks for: a scan passes over some, and
+ * if it comes by no other it is the last of its pass.
+ */
 static unsigned long tm_scan(struct tm_context *tm, struct shrink_control *sc)
 {
-	unsigned long freed;
+	unsigned long before = READ_ONCE(tm->on_node[sc->nid]);
+	unsigned long scanned = 0, freed = 0, n, slice;
+	bool elsewhere;
 
-	sc->nr_scanned = tm_reclaim(tm, sc->nr_to_scan, &freed);
-	return sc->nr_scanned ? freed : SHRINK_STOP;
+	do {
+		n = tm_reclaim(tm, sc->nr_to_scan, &slice);
+		scanned += n;
+		freed += slice;
+		elsewhere = nr_node_ids > 1 &&
+			    READ_ONCE(tm->on_node[sc->nid]) >= before;
+	} while (elsewhere && n && scanned < TM_ELSEWHERE_MAX);
+	sc->nr_scanned = min(scanned, sc->nr_to_scan);
+	return scanned && !elsewhere ? freed : SHRINK_STOP;
 }
 
 /* Pages of @zone that any allocation may have before reclaim begins. */
@@ -104,6 +119,8 @@ static unsigned long tm_zone_spare(struct zone *zone)
 /*
  * Whether no node has memory to spare. A task that is bound to a node or to a zone
  * can run that full while there is plenty elsewhere: the history cannot help it.
+ * Nor is it given where free memory is only in pieces too small: the notifier is
+ * not told what was asked for.
  */
 static bool tm_memory_is_short(void)
 {

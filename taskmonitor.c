@@ -6,6 +6,7 @@
 
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
+#include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
@@ -83,6 +84,12 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 	return monitor;
 }
 
+/* Where the number @nr in @ns is in the index: every container has its own 1. */
+static unsigned long tm_index_key(pid_t nr, struct pid_namespace *ns)
+{
+	return (unsigned long)ns + nr;
+}
+
 /* Publish @monitor, which the lists own from now on. */
 static void tm_monitor_link(struct tm_context *tm,
 			    struct task_monitor *monitor)
@@ -97,7 +104,7 @@ static void tm_monitor_link(struct tm_context *tm,
 	list_add_tail(&monitor->living_node, &tm->living);
 	for (i = 0; i <= pid->level; i++)
 		hash_add(tm->index, &monitor->numbers[i].node,
-			 pid->numbers[i].nr);
+			 tm_index_key(pid->numbers[i].nr, pid->numbers[i].ns));
 	tm->stats.monitors++;
 }
 
@@ -194,9 +201,12 @@ static bool tm_is_monitored(struct tm_context *tm, struct pid *pid)
 	bool found = false;
 
 	raw_spin_lock(&tm->list_lock);
-	hash_for_each_possible(tm->index, number, node, pid_nr(pid))
-		if (number->monitor->pid == pid)
-			found = true;
+	hash_for_each_possible(tm->index, number, node,
+			       tm_index_key(pid_nr(pid), &init_pid_ns)) {
+		found = number->monitor->pid == pid;
+		if (found)
+			break;
+	}
 	raw_spin_unlock(&tm->list_lock);
 	return found;
 }
@@ -213,7 +223,7 @@ static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
 
 	lockdep_assert_held(&tm->list_lock);
 
-	hash_for_each_possible(tm->index, number, node, nr)
+	hash_for_each_possible(tm->index, number, node, tm_index_key(nr, ns))
 		if (pid_nr_ns(number->monitor->pid, ns) == nr)
 			return number->monitor;
 	return NULL;
@@ -449,12 +459,14 @@ static void tm_pace_change(struct tm_pace *pace, unsigned int period_ms,
 /* Sleep until the next deadline. Ends early when the thread is to stop. */
 static void tm_wait(struct tm_context *tm, struct tm_pace *pace, u64 took)
 {
-	u64 missed = tm_pace_next(pace, READ_ONCE(tm->period_ms), ktime_get(),
-				  took);
+	unsigned int period_ms = READ_ONCE(tm->period_ms);
+	ktime_t end = ktime_get();
+	u64 missed = tm_pace_next(pace, period_ms, end, took);
 
 	raw_spin_lock(&tm->list_lock);
 	tm->stats.late += missed;
 	raw_spin_unlock(&tm->list_lock);
+	tm_pace_change(pace, period_ms, end);
 
 	for (;;) {
 		/* Idle: a sampler that waits is no load. The state comes first. */
@@ -471,8 +483,8 @@ static void tm_wait(struct tm_context *tm, struct tm_pace *pace, u64 took)
 }
 
 /*
- * The kthread. It is not freezable: it touches no device, and what it samples
- * is frozen before it.
+ * The kthread. It is not freezable: it touches no device, and processes that are
+ * frozen can be sampled.
  */
 static int tm_monitor_fn(void *data)
 {

@@ -22,14 +22,14 @@
  * it. It is a raw spinlock because a task that holds it must not lose the CPU: a
  * mutex that a SCHED_IDLE reader holds while it is preempted stops sampling and
  * reclaim for seconds, and priority inheritance does not help, since the tasks
- * that wait are not real-time ones.
+ * that wait are not real-time ones. A writer holds round_lock for a sample or a
+ * removal; one that is starved there delays rounds, and nothing else.
  */
 #ifndef _TASKMONITOR_H
 #define _TASKMONITOR_H
 
 #include <linux/hashtable.h>
 #include <linux/kref.h>
-#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
@@ -60,7 +60,8 @@ struct task_struct;
 /**
  * struct task_sample - what one process used up to one moment
  * @node: in &task_monitor.samples, oldest first; empty once the sample has left
- *	the history. Protected by &tm_context.list_lock.
+ *	the history, unless that was cut off whole and is being freed. Protected by
+ *	&tm_context.list_lock while it is in a history.
  * @ref: one reference is the history's, which ends with its place in the list;
  *	the others belong to those who use the sample without the lock: the
  *	kthread that prints it, a reader that shows it or stopped at it.
@@ -230,7 +231,7 @@ struct tm_stats {
 	u64 tick_ns_max;
 };
 
-/* 4096 chains: those of 10,000 monitors have three links each. */
+/* 4096 chains: 10,000 monitors in one PID namespace make chains of three. */
 #define TM_INDEX_BITS	12
 
 /**
@@ -249,8 +250,9 @@ struct tm_stats {
  * @index: all of them, by their numbers: list of &tm_monitor_number
  * @evict_tree: the eviction order: one monitor for each bucket, by
  *	&task_monitor.oldest_time
- * @on_node: samples on each NUMA node, until they are freed; not counted on a
- *	machine with one. The shrinker reads it without the lock
+ * @on_node: samples on each NUMA node, until they are evicted or, of removed
+ *	monitors, freed; not counted on a machine with one. The shrinker reads it
+ *	without the lock
  * @stats: the counters
  * @slab: cache of &task_sample; constant while anything else works
  * @pool: the reserve on top of @slab; likewise

@@ -380,31 +380,33 @@ static bool tm_round_slice(struct tm_walk *walk, u64 time,
 	return monitor;
 }
 
-/* Sample every living process once. Returns how long that took, in ns. */
-static u64 tm_round(struct tm_context *tm)
+/* Sample every living process once. Returns when it ended; @took in ns. */
+static ktime_t tm_round(struct tm_context *tm, u64 *took)
 {
 	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
 	struct tm_supply supply __uninitialized;
-	u64 start, time, took;
+	ktime_t start, end;
+	u64 time;
 
 	supply.batch.nr = 0;
 	supply.slab_failed = false;
 	supply.pool_failed = false;
 
 	mutex_lock(&tm->round_lock);
-	start = ktime_get_ns();
+	start = ktime_get();
 	time = tm_round_begin(tm);
 	while (tm_round_slice(&walk, time, &supply))
 		cond_resched();
 	tm_batch_free(tm, &supply.batch);
-	took = ktime_get_ns() - start;
+	end = ktime_get();
 	mutex_unlock(&tm->round_lock);
 
+	*took = ktime_to_ns(ktime_sub(end, start));
 	raw_spin_lock(&tm->list_lock);
-	tm->stats.tick_ns = took;
-	tm->stats.tick_ns_max = max(tm->stats.tick_ns_max, took);
+	tm->stats.tick_ns = *took;
+	tm->stats.tick_ns_max = max(tm->stats.tick_ns_max, *took);
 	raw_spin_unlock(&tm->list_lock);
-	return took;
+	return end;
 }
 
 /**
@@ -449,31 +451,34 @@ static u64 tm_pace_next(struct tm_pace *pace, unsigned int period_ms,
 static void tm_pace_change(struct tm_pace *pace, unsigned int period_ms,
 			   ktime_t now)
 {
-	if (period_ms == pace->period_ms)
-		return;
 	pace->period_ms = period_ms;
 	pace->next = max3(ktime_add_ms(pace->last, period_ms), pace->earliest,
 			  now);
 }
 
-/* Sleep until the next deadline. Ends early when the thread is to stop. */
-static void tm_wait(struct tm_context *tm, struct tm_pace *pace, u64 took)
+/* After a round, sleep until the next deadline, or until the thread is to stop. */
+static void tm_wait(struct tm_context *tm, struct tm_pace *pace, ktime_t end,
+		    u64 took)
 {
 	unsigned int period_ms = READ_ONCE(tm->period_ms);
-	ktime_t end = ktime_get();
 	u64 missed = tm_pace_next(pace, period_ms, end, took);
 
-	raw_spin_lock(&tm->list_lock);
-	tm->stats.late += missed;
-	raw_spin_unlock(&tm->list_lock);
-	tm_pace_change(pace, period_ms, end);
+	if (missed) {
+		raw_spin_lock(&tm->list_lock);
+		tm->stats.late += missed;
+		raw_spin_unlock(&tm->list_lock);
+	}
+	if (period_ms != pace->period_ms)
+		tm_pace_change(pace, period_ms, end);
 
 	for (;;) {
 		/* Idle: a sampler that waits is no load. The state comes first. */
 		set_current_state(TASK_IDLE);
 		if (kthread_should_stop())
 			break;
-		tm_pace_change(pace, READ_ONCE(tm->period_ms), ktime_get());
+		period_ms = READ_ONCE(tm->period_ms);
+		if (period_ms != pace->period_ms)
+			tm_pace_change(pace, period_ms, ktime_get());
 		/* 0: the timer expired; otherwise we were woken early. */
 		if (!schedule_hrtimeout_range(&pace->next, TM_TIMER_SLACK_NS,
 					      HRTIMER_MODE_ABS))
@@ -493,9 +498,13 @@ static int tm_monitor_fn(void *data)
 		.period_ms = READ_ONCE(tm->period_ms),
 		.next = ktime_get(),
 	};
+	ktime_t end;
+	u64 took;
 
-	while (!kthread_should_stop())
-		tm_wait(tm, &pace, tm_round(tm));
+	while (!kthread_should_stop()) {
+		end = tm_round(tm, &took);
+		tm_wait(tm, &pace, end, took);
+	}
 	return 0;
 }
 

@@ -57,9 +57,6 @@ static void tm_test_period(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktime_to_ms(pace.next), 2200LL);
 	tm_pace_change(&pace, 10, ms_to_ktime(1900));
 	KUNIT_EXPECT_EQ(test, ktime_to_ms(pace.next), 1900LL);
-	/* The same again changes nothing. */
-	tm_pace_change(&pace, 10, ms_to_ktime(1950));
-	KUNIT_EXPECT_EQ(test, ktime_to_ms(pace.next), 1900LL);
 }
 
 static void tm_test_round_time(struct kunit *test)

@@ -530,7 +530,7 @@ static bool tm_newest_add(struct tm_walk *walk, struct tm_newest *newest)
 	raw_spin_lock(&tm->list_lock);
 	monitor = tm_walk_next(walk, &gone);
 	if (monitor) {
-		/* Of those that ended before, none may have a newer one. */
+		/* None of those that ended before has a newer one. */
 		more = walk->over != TM_WALK_ENDED ||
 		       monitor->ended_newest > floor;
 		nr = pid_vnr(monitor->pid);

@@ -169,12 +169,22 @@ bool tm_sample_put(struct task_sample *sample, struct tm_context *tm)
 	return true;
 }
 
+/* tm_mm_rss(): resident pages, as VmRSS in /proc/PID/status counts them. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+
+static unsigned long tm_mm_rss(struct mm_struct *mm)
+{
+	return get_mm_rss(mm);
+}
+
+#else
+
 /*
  * What percpu_counter_sum_positive() adds up, without the counter's lock: page
  * faults of the process would wait for it while all CPUs are read. A CPU that
  * hands over its part just then counts twice or not at all, a batch at most.
  */
-static unsigned long __maybe_unused tm_counter_sum(struct percpu_counter *counter)
+static unsigned long tm_counter_sum(struct percpu_counter *counter)
 {
 	s64 sum = READ_ONCE(counter->count);
 #ifdef CONFIG_SMP
@@ -186,21 +196,18 @@ static unsigned long __maybe_unused tm_counter_sum(struct percpu_counter *counte
 	return max(sum, 0LL);
 }
 
-/* Resident pages, as VmRSS in /proc/PID/status counts them. */
+/*
+ * Since f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter") in 6.2
+ * get_mm_rss() is off by what the CPUs hold back.
+ */
 static unsigned long tm_mm_rss(struct mm_struct *mm)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-	return get_mm_rss(mm);
-#else
-	/*
-	 * Since f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter")
-	 * in 6.2 get_mm_rss() is off by what the CPUs hold back.
-	 */
 	return tm_counter_sum(&mm->rss_stat[MM_FILEPAGES]) +
 	       tm_counter_sum(&mm->rss_stat[MM_ANONPAGES]) +
 	       tm_counter_sum(&mm->rss_stat[MM_SHMEMPAGES]);
-#endif
 }
+
+#endif
 
 static u64 tm_saturate(u64 value, unsigned int bits)
 {

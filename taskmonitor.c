@@ -697,23 +697,11 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
 	return err;
 }
 
-/* Remove @monitor. Its samples go to @samples, to be freed without a lock. */
-static void tm_monitor_cut(struct tm_context *tm, struct task_monitor *monitor,
-			   struct list_head *samples, struct list_head *gone)
-	__must_hold(&tm->round_lock)
-	__must_hold(&tm->list_lock)
-{
-	lockdep_assert_held(&tm->round_lock);
-	lockdep_assert_held(&tm->list_lock);
-
-	tm_history_cut(tm, monitor, samples);
-	tm_monitor_unlink(tm, monitor, gone);
-}
-
 /**
  * tm_monitor_remove() - end the monitoring of all that is shown as one number
  * @tm: the task monitor
- * @nr: the number in the caller's PID namespace
+ * @nr: the number in the caller's PID namespace; or 0 for all monitors, when
+ *	there is no walk any more
  *
  * Waits for a round under way.
  *
@@ -732,9 +720,13 @@ int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 	/* Several, when the number is in use again while a history is left. */
 	do {
 		raw_spin_lock(&tm->list_lock);
-		monitor = tm_monitor_find(tm, nr, ns);
+		monitor = nr ? tm_monitor_find(tm, nr, ns) :
+			  list_first_entry_or_null(&tm->tasks,
+						   struct task_monitor, node);
 		if (monitor) {
-			tm_monitor_cut(tm, monitor, &samples, &gone);
+			/* The samples are freed without a lock. */
+			tm_history_cut(tm, monitor, &samples);
+			tm_monitor_unlink(tm, monitor, &gone);
 			err = 0;
 		}
 		raw_spin_unlock(&tm->list_lock);
@@ -744,28 +736,6 @@ int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 	tm_history_free(tm, &samples);
 	tm_monitors_free(&gone);
 	return err;
-}
-
-/* Remove all monitors, at which no walk stands any more. */
-static void tm_monitor_remove_all(struct tm_context *tm)
-{
-	struct task_monitor *monitor;
-	LIST_HEAD(samples);
-	LIST_HEAD(gone);
-
-	mutex_lock(&tm->round_lock);
-	do {
-		raw_spin_lock(&tm->list_lock);
-		monitor = list_first_entry_or_null(&tm->tasks,
-						   struct task_monitor, node);
-		if (monitor)
-			tm_monitor_cut(tm, monitor, &samples, &gone);
-		raw_spin_unlock(&tm->list_lock);
-	} while (monitor);
-	mutex_unlock(&tm->round_lock);
-
-	tm_history_free(tm, &samples);
-	tm_monitors_free(&gone);
 }
 
 /* The module */
@@ -833,7 +803,7 @@ static int __init tm_init(void)
 err_thread:
 	tm_stop(tm);
 err_monitors:
-	tm_monitor_remove_all(tm);
+	tm_monitor_remove(tm, 0);
 err_shrinker:
 	tm_shrinker_exit(tm);
 err_cache:
@@ -849,7 +819,7 @@ static void __exit tm_exit(void)
 	tm_sysfs_exit();
 	tm_stop(tm);
 	tm_shrinker_exit(tm);
-	tm_monitor_remove_all(tm);
+	tm_monitor_remove(tm, 0);
 	tm_cache_exit(tm);
 	pr_info("unloaded\n");
 }

@@ -329,11 +329,9 @@ static void tm_test_newest_full(struct kunit *test)
 						 GFP_KERNEL);
 	struct task_monitor *m[3];
 	u64 time;
-	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, newest);
-	for (i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = tm_test_monitor(test);
+	tm_test_monitors(test, m, ARRAY_SIZE(m));
 	for (time = 1; time <= TM_NEWEST_MAX + 10; time++) {
 		tm_test_sample(test, m[0], time);
 		if (time > 20)

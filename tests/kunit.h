@@ -104,6 +104,14 @@ static inline struct task_monitor *tm_test_monitor(struct kunit *test)
 	return list_last_entry(&tm->tasks, struct task_monitor, node);
 }
 
+/* Monitor @nr more, and tell which. */
+static inline void tm_test_monitors(struct kunit *test,
+				    struct task_monitor **monitors, int nr)
+{
+	while (nr--)
+		*monitors++ = tm_test_monitor(test);
+}
+
 /**
  * struct tm_test_waiter - something that has to wait for a lock
  * @fn: what it is

@@ -123,8 +123,7 @@ static void tm_test_buckets(struct kunit *test)
 	u64 time;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = tm_test_monitor(test);
+	tm_test_monitors(test, m, ARRAY_SIZE(m));
 	for (time = 1; time <= 5; time++)
 		for (i = 0; i < ARRAY_SIZE(m); i++)
 			tm_test_sample(test, m[i], time);

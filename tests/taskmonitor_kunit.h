@@ -91,10 +91,8 @@ static void tm_test_walk(struct kunit *test)
 	struct tm_walk walk = { .tm = tm, .over = TM_WALK_ALL };
 	struct tm_walk other = walk;
 	struct task_monitor *m[4];
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = tm_test_monitor(test);
+	tm_test_monitors(test, m, ARRAY_SIZE(m));
 	KUNIT_EXPECT_PTR_EQ(test, tm_test_step(&walk), m[0]);
 	KUNIT_EXPECT_PTR_EQ(test, tm_test_step(&walk), m[1]);
 	KUNIT_EXPECT_PTR_EQ(test, tm_test_step(&other), m[0]);
@@ -125,10 +123,8 @@ static void tm_test_walk_kinds(struct kunit *test)
 	struct tm_walk living = { .tm = tm, .over = TM_WALK_LIVING };
 	struct tm_walk ended = { .tm = tm, .over = TM_WALK_ENDED };
 	struct task_monitor *m[4];
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = tm_test_monitor(test);
+	tm_test_monitors(test, m, ARRAY_SIZE(m));
 	KUNIT_EXPECT_NULL(test, tm_test_step(&ended));
 	tm_test_round(test);
 	KUNIT_EXPECT_PTR_EQ(test, tm_test_step(&living), m[0]);
@@ -167,10 +163,8 @@ static void tm_test_slices(struct kunit *test)
 	struct tm_context *tm = tm_test_tm(test);
 	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
 	struct task_monitor *m[TM_BULK_MAX + 3];
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = tm_test_monitor(test);
+	tm_test_monitors(test, m, ARRAY_SIZE(m));
 
 	KUNIT_EXPECT_TRUE(test, tm_test_slice(&walk, 1));
 	KUNIT_EXPECT_EQ(test, tm->stats.taken, TM_BULK_MAX + 0ULL);
@@ -189,8 +183,7 @@ static void tm_test_slice_ends(struct kunit *test)
 	struct task_monitor *m[TM_BULK_MAX + 3];
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = tm_test_monitor(test);
+	tm_test_monitors(test, m, ARRAY_SIZE(m));
 	for (i = 0; i < TM_BULK_MAX + 1; i++)
 		tm_test_end(test, m[i]);
 
@@ -234,10 +227,8 @@ static void tm_test_living(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
 	struct task_monitor *m[3];
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(m); i++)
-		m[i] = tm_test_monitor(test);
+	tm_test_monitors(test, m, ARRAY_SIZE(m));
 	tm_test_round(test);
 	tm_test_end(test, m[2]);
 	tm_test_round(test);

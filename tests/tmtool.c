@@ -829,6 +829,27 @@ static int cmd_uring_read(int argc, char **argv)
 	return 0;
 }
 
+/* readv() of stdin, into two pieces: what was read in one call. */
+static int cmd_readv(int argc, char **argv)
+{
+	size_t size = number(argv[0]);
+	struct iovec pieces[2] = {
+		{ .iov_base = input, .iov_len = size },
+		{ .iov_base = input + size, .iov_len = size },
+	};
+	ssize_t got;
+
+	(void)argc;
+	if (size > sizeof(input) / 2)
+		die("readv");
+	got = readv(0, pieces, 2);
+	if (got < 0)
+		print_result(got);
+	else
+		fwrite(input, 1, got, stdout);
+	return 0;
+}
+
 /* Open it, read a little, close it, many times. */
 static int cmd_opens(int argc, char **argv)
 {
@@ -968,6 +989,7 @@ static const struct command commands[] = {
 	{ "churn", "FILE ROUNDS", 2, cmd_churn },
 	{ "seek", "set|cur|end OFFSET <FILE", 2, cmd_seek },
 	{ "pread", "OFFSET SIZE <FILE", 2, cmd_pread },
+	{ "readv", "SIZE <FILE", 1, cmd_readv },
 	{ "uring-read", "OFFSET SIZE <FILE", 2, cmd_uring_read },
 	{ "opens", "FILE COUNT", 2, cmd_opens },
 	{ "timed-read", "FILE SIZE", 2, cmd_timed_read },

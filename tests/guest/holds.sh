@@ -97,23 +97,12 @@ held() {
 	}' "$tracing/trace" >>"$longest"
 }
 
-one_round() {
-	taken=$(stat_of taken)
-	start
-	wait_for 60 stat_is taken -gt "$taken"
-	stop
-}
-
 read_all() {
 	cat "$file" >/dev/null
 }
 
 read_attribute() {
 	cat "$attribute" >/dev/null
-}
-
-nth() {
-	sed -n "$1p" /tmp/crowd
 }
 
 # everything: all that takes the lock, with what is there now.
@@ -153,19 +142,12 @@ samples() {
 }
 t 'the longest hold is the same with 1,000 samples and 1,000,000' samples
 
-leave() {
-	period 3600000
-	start
-	tmtool leave "$file" "$1" || fail "$1 processes cannot come and go"
-	stop
-}
-
 ended() {
 	monitored_crowd 100
 	produce 20000
 	probes
 	everything 'none ended' few
-	leave 10000
+	add_ended 10000
 	produce "$(($(stat_of samples) + 20000))"
 	is "$(stat_of monitors)" 10100 'processes monitored'
 	everything '10000 ended' many

@@ -252,7 +252,7 @@ removed_pids() {
 t 'trap 10 references: PIDs added, killed and removed' removed_pids \
 	period_ms=3600000
 
-nobody_monitored() {
+none_monitored() {
 	drop_caches
 	stat_is monitors -eq 0
 }
@@ -263,7 +263,7 @@ leave() {
 	# A round notes who is gone.
 	stop
 	start
-	wait_for 60 nobody_monitored || fail "$(stat_of monitors) are never reclaimed"
+	wait_for 60 none_monitored || fail "$(stat_of monitors) are never reclaimed"
 }
 
 reclaimed_pids() {

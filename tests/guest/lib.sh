@@ -155,6 +155,11 @@ scaled() {
 	fi
 }
 
+# nth N: the PID of that one of the crowd.
+nth() {
+	sed -n "$1p" /tmp/crowd
+}
+
 # crowd N: starts N sleeping processes; their numbers are in /tmp/crowd.
 crowd() {
 	: >/tmp/crowd.all
@@ -183,6 +188,23 @@ produce() {
 	start
 	wait_for 100 stat_is samples -ge "$1" ||
 		fail "$(stat_of samples) of $1 samples in 100 seconds"
+	stop
+}
+
+# one_round: of all that are monitored, at least one living; then sampling stops.
+one_round() {
+	taken=$(stat_of taken)
+	period 3600000
+	start
+	wait_for 20 stat_is taken -gt "$taken" || fail 'no round'
+	stop
+}
+
+# add_ended N: N more processes that have ended, each with a sample.
+add_ended() {
+	period 3600000
+	start
+	tmtool leave "$file" "$1" || fail "$1 processes cannot come and go"
 	stop
 }
 

@@ -92,19 +92,6 @@ rounds() {
 }
 t 'a round costs the same for each of 100 and of 1000 processes' rounds period_ms=50
 
-# leave N: N processes, sampled once, that have ended.
-leave() {
-	period 3600000
-	stop
-	start
-	tmtool leave "$file" "$1" || fail "$1 processes cannot come and go"
-	stop
-	taken=$(stat_of taken)
-	start
-	wait_for 20 stat_is taken -gt "$taken" || fail 'no round'
-	stop
-}
-
 # read_ns FILE: the least ns that a page of it takes, of five times.
 read_ns() {
 	for _ in 1 2 3 4 5; do
@@ -115,9 +102,11 @@ read_ns() {
 ended_ones() {
 	monitored_crowd 10
 	few_ns=$(round_ns 10)
-	leave 100
+	add_ended 100
+	one_round
 	few_read=$(read_ns "$attribute")
-	leave 9900
+	add_ended 9900
+	one_round
 	is "$(stat_of monitors)" 10010 'processes monitored'
 	within 25 "$few_ns" "$(round_ns 10)" 'ns for a round of 10 living'
 	within 25 "$few_read" "$(read_ns "$attribute")" 'ns to read the attribute'

@@ -51,11 +51,7 @@ t 'a node that a process runs full takes no sample of the other' bound period_ms
 # ones that lie on the other.
 own_node() {
 	taskset -p 2 $$ >/dev/null || fail 'taskset'
-	crowd 100
-	while read -r pid; do
-		add "$pid"
-	done </tmp/crowd
-	mv /tmp/crowd /tmp/first
+	monitored_crowd 100
 	on_node_0 500000
 	kept=$(stat_of samples)
 	killed=$(oom_kills)

@@ -10,10 +10,6 @@ before=/tmp/before
 after=/tmp/after
 tracing=/sys/kernel/tracing
 
-nth() {
-	sed -n "$1p" /tmp/crowd
-}
-
 goes_on() {
 	was=$(stat_of taken)
 	wait_for 30 stat_is taken -gt "$((was + $1))" || fail 'sampling does not go on'
@@ -233,15 +229,6 @@ kill_nth() {
 		kill -9 "$(nth "$i")"
 		wait_for 20 gone "$(nth "$i")" || fail 'a killed process is still there'
 	done
-}
-
-# one_round: which notices who has ended.
-one_round() {
-	taken=$(stat_of taken)
-	period 3600000
-	start
-	wait_for 20 stat_is taken -gt "$taken" || fail 'no round'
-	stop
 }
 
 ended_whole() {

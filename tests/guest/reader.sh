@@ -18,19 +18,6 @@ history() {
 	is "$(wc -l <"$before")" "$(stat_of samples)" 'rows read of all samples'
 }
 
-nth() {
-	sed -n "$1p" /tmp/crowd
-}
-
-# one_round: everybody has one sample more, or as many as max_samples.
-one_round() {
-	taken=$(stat_of taken)
-	period 3600000
-	start
-	wait_for 20 stat_is taken -gt "$taken"
-	stop
-}
-
 # read_some BYTES: from fd 5, where a reading has begun.
 read_some() {
 	dd bs="$1" count=1 status=none <&5 >>"$got"
@@ -214,6 +201,33 @@ other_ways() {
 	exec 5<&-
 }
 t 'io_uring reads at no other offset than read() would, and moves nothing' other_ways
+
+in_pieces() {
+	history "$(scaled 1000)" 3
+	exec 5<"$file"
+	tmtool readv 1500 <&5 >"$got"
+	is "$(wc -c <"$got")" 3000 'bytes that one readv returns'
+	cat <&5 >>"$got"
+	cmp "$got" "$before" || fail 'read on after readv it differs'
+	exec 5<&-
+}
+t 'readv fills all its pieces' in_pieces
+
+# A file that a reader inside a PID namespace gets from one outside.
+handed_over() {
+	unshare -f -p true || skip 'no PID namespaces in this kernel'
+	history "$(scaled 8000)" 3
+	exec 5<"$file"
+	: >"$got"
+	read_some 500
+	unshare -f -p cat <&5 >>"$got"
+	exec 5<&-
+	# The row in which it was handed over had been formatted outside.
+	cmp_int "$(wc -l <"$got")" -le 10 'rows read outside and inside'
+	head -n "$(wc -l <"$got")" "$before" | cmp - "$got" ||
+		fail 'what was read is not the beginning of the history'
+}
+t 'a file handed over shows no PID that its new reader cannot see' handed_over
 
 interleaved() {
 	history 1000 3

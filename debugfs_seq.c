@@ -689,5 +689,5 @@ void tm_debugfs_exit(void)
 }
 
 #ifdef TASKMONITOR_KUNIT
-#include "tests/debugfs_seq_kunit.h"
+#include "tests/kunit/debugfs_seq_kunit.h"
 #endif

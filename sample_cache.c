@@ -749,5 +749,5 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 }
 
 #ifdef TASKMONITOR_KUNIT
-#include "tests/sample_cache_kunit.h"
+#include "tests/kunit/sample_cache_kunit.h"
 #endif

@@ -320,5 +320,5 @@ void tm_shrinker_exit(struct tm_context *tm)
 }
 
 #ifdef TASKMONITOR_KUNIT
-#include "tests/shrinker_kunit.h"
+#include "tests/kunit/shrinker_kunit.h"
 #endif

@@ -831,5 +831,5 @@ MODULE_DESCRIPTION("Records the CPU time and memory of chosen processes");
 MODULE_LICENSE("GPL");
 
 #ifdef TASKMONITOR_KUNIT
-#include "tests/taskmonitor_kunit.h"
+#include "tests/kunit/taskmonitor_kunit.h"
 #endif

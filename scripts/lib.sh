@@ -15,7 +15,8 @@ unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
 tm_scripts=$(cd -- "$(dirname -- "$0")" && pwd)
 case $tm_scripts in
 */scripts) ;;
-*) tm_scripts=$(cd -- "$tm_scripts/../scripts" && pwd) ;;
+*/tests) tm_scripts=${tm_scripts%/tests}/scripts ;;
+*) tm_scripts=${tm_scripts%/tests/*}/scripts ;;
 esac
 tm_root=$(dirname -- "$tm_scripts")
 
@@ -204,7 +205,7 @@ source_tarball() {
 
 # What the module is built from, below a source directory.
 module_files() {
-	(cd -- "$1" && ls -- Kbuild Makefile ./*.[ch] tests/*.[ch] 2>/dev/null) |
+	(cd -- "$1" && ls -- Kbuild Makefile ./*.[ch] tests/kunit/*.h 2>/dev/null) |
 		sed 's,^\./,,'
 }
 

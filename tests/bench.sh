@@ -42,15 +42,15 @@ vm_options() {
 # Into $work: the static tools, and where the shared ones' libraries are.
 build_tools() {
 	set -- -O2 -Wall -Wextra -Werror -static -pthread -I "$work"
-	gcc "$@" -o "$work/tmtool" "$tests/tmtool.c"
-	gcc "$@" -o "$work/tmbench" "$tests/bench/tmbench.c"
+	gcc "$@" -o "$work/tmtool" "$tests/tool/tmtool.c"
+	gcc "$@" -o "$work/tmbench" "$tests/tool/tmbench.c"
 	# What asm/ holds is in a directory that clang does not look into then.
 	clang -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 \
 		-idirafter "/usr/include/$(gcc -print-multiarch)" \
-		-c "$tests/bench/taskiter.bpf.c" -o "$work/taskiter.bpf.o"
+		-c "$tests/tool/taskiter.bpf.c" -o "$work/taskiter.bpf.o"
 	bpftool gen skeleton "$work/taskiter.bpf.o" name taskiter_bpf \
 		>"$work/taskiter.skel.h"
-	gcc "$@" -o "$work/taskiter" "$tests/bench/taskiter.c" -lbpf -lelf -lz
+	gcc "$@" -o "$work/taskiter" "$tests/tool/taskiter.c" -lbpf -lelf -lz
 	pidstat=$(command -v pidstat)
 	ldd "$pidstat" | grep -o '/[^ ]*' >"$work/libraries"
 }

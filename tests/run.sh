@@ -75,7 +75,7 @@ pack() {
 		-m "$("$tm_scripts/build.sh" "$1")/taskmonitor.ko"
 	kernel=$1
 	shift
-	for f in "$tests"/guest/*.sh; do
+	for f in "$tests"/guest/*.sh "$tests"/suites/*.sh; do
 		set -- "$@" -f "$f:/tests/${f##*/}"
 	done
 	case $kernel in
@@ -136,7 +136,7 @@ job() {
 	status=0
 	began=$(date +%s)
 	if [ "$1" = host ]; then
-		"$tests/harness.sh" >"$dir/ktap" 2>"$dir/err" || status=$?
+		"$tests/suites/harness.sh" >"$dir/ktap" 2>"$dir/err" || status=$?
 	else
 		# shellcheck disable=SC2046 # the options are words
 		"$tm_scripts/vm.sh" -k "$1" -i "$work/$1.cpio" -l "$dir" \
@@ -187,12 +187,12 @@ trap 'exit 143' TERM
 
 disk=$("$tm_scripts/disk.sh")
 gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$work/tmtool" \
-	"$tests/tmtool.c"
+	"$tests/tool/tmtool.c"
 [ -n "$kernels$only" ] || echo host harness >"$work/jobs"
 for kernel in ${kernels:-6.12-debug 6.1-debug 6.1 6.12 6.1-rt 6.12-rt}; do
 	pack "$kernel"
 	for suite in ${only:-$(suites_of "$kernel")}; do
-		[ -e "$tests/guest/$suite.sh" ] || die "no suite '$suite'"
+		[ -e "$tests/suites/$suite.sh" ] || die "no suite '$suite'"
 		printf '%s %s\n' "$kernel" "$suite"
 	done >>"$work/jobs"
 done

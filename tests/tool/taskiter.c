@@ -10,7 +10,7 @@
 
 #include "taskiter.skel.h"
 
-#include "../tool.h"
+#include "tool.h"
 
 static char buf[64 * 1024];
 

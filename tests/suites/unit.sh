@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The unit tests in tests/*_kunit.h: the kernel runs them as the module that
+# The unit tests in tests/kunit: the kernel runs them as the module that
 # they are built into is loaded. Each of their cases is a test here.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"

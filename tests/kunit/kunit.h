@@ -16,7 +16,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
-#include "../taskmonitor.h"
+#include "../../taskmonitor.h"
 
 #define TM_TEST_RESERVE 4
 

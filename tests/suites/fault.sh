@@ -5,8 +5,8 @@
 # fail, one by one, and all of them for as long as it takes.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
-# shellcheck source=tests/guest/faults.sh
-. "${0%/*}/faults.sh"
+# shellcheck source=tests/guest/inject.sh
+. "${0%/*}/inject.sh"
 
 : >/tmp/input
 

@@ -10,7 +10,7 @@
 # shellcheck disable=SC2317
 set -eu
 # shellcheck source=scripts/lib.sh
-. "$(dirname -- "$0")/../scripts/lib.sh"
+. "$(dirname -- "$0")/../../scripts/lib.sh"
 
 kernel=${HARNESS_KERNEL:-6.12}
 work=$(mktemp -d)

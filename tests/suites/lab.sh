@@ -4,8 +4,8 @@
 # The lab's questions, as far as the answer can be observed.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
-# shellcheck source=tests/guest/faults.sh
-. "${0%/*}/faults.sh"
+# shellcheck source=tests/guest/inject.sh
+. "${0%/*}/inject.sh"
 
 tracing=/sys/kernel/tracing
 scan_event=$tracing/events/vmscan/mm_shrink_slab_start

@@ -5,8 +5,8 @@
 # module holds references to.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
-# shellcheck source=tests/guest/faults.sh
-. "${0%/*}/faults.sh"
+# shellcheck source=tests/guest/inject.sh
+. "${0%/*}/inject.sh"
 
 kmemleak=/sys/kernel/debug/kmemleak
 

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "../tool.h"
+#include "tool.h"
 
 #define STATS		"/sys/kernel/debug/taskmonitor_stats"
 #define PERIOD		"/sys/module/taskmonitor/parameters/period_ms"

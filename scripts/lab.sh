@@ -29,6 +29,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 "$tm_scripts/initramfs.sh" -o "$work/lab.cpio" -k "$kernel" \
 	-m "$built/taskmonitor.ko" -f "$tm_scripts/demo-guest:/demo" \
+	-f "$tm_root/tests/guest/lib.sh:/lib.sh" \
 	-f "$tm_scripts/lab-profile:/etc/profile"
 say "booting the lab VM, kernel $kernel"
 "$tm_scripts/vm.sh" -k "$kernel" -i "$work/lab.cpio" -m "${MEM:-128M}" \

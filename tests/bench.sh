@@ -41,16 +41,7 @@ vm_options() {
 
 # Into $work: the static tools, and where the shared ones' libraries are.
 build_tools() {
-	set -- -O2 -Wall -Wextra -Werror -static -pthread -I "$work"
-	gcc "$@" -o "$work/tmtool" "$tests/tool/tmtool.c"
-	gcc "$@" -o "$work/tmbench" "$tests/tool/tmbench.c"
-	# What asm/ holds is in a directory that clang does not look into then.
-	clang -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 \
-		-idirafter "/usr/include/$(gcc -print-multiarch)" \
-		-c "$tests/tool/taskiter.bpf.c" -o "$work/taskiter.bpf.o"
-	bpftool gen skeleton "$work/taskiter.bpf.o" name taskiter_bpf \
-		>"$work/taskiter.skel.h"
-	gcc "$@" -o "$work/taskiter" "$tests/tool/taskiter.c" -lbpf -lelf -lz
+	make -s -j "$(nproc)" -C "$tests/tool" O="$work" tmtool tmbench taskiter
 	pidstat=$(command -v pidstat)
 	ldd "$pidstat" | grep -o '/[^ ]*' >"$work/libraries"
 }

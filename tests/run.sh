@@ -186,8 +186,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 disk=$("$tm_scripts/disk.sh")
-gcc -O2 -Wall -Wextra -Werror -static -pthread -o "$work/tmtool" \
-	"$tests/tool/tmtool.c"
+make -s -j "$(nproc)" -C "$tests/tool" O="$work" tmtool
 [ -n "$kernels$only" ] || echo host harness >"$work/jobs"
 for kernel in ${kernels:-6.12-debug 6.1-debug 6.1 6.12 6.1-rt 6.12-rt}; do
 	pack "$kernel"

@@ -16,10 +16,6 @@
 #define PID_LIMIT	4194304
 #define SHOWN_MAX	60
 
-#define DEBUGFS_FILE	"/sys/kernel/debug/taskmonitor"
-#define STATS_FILE	"/sys/kernel/debug/taskmonitor_stats"
-#define SYSFS_FILE	"/sys/kernel/taskmonitor"
-#define PARAMETER(name)	"/sys/module/taskmonitor/parameters/" name
 #define HOUR		"3600000"
 
 static unsigned long fuzz_random;
@@ -183,20 +179,6 @@ static struct text_number parse_text(const char *text, size_t size)
 	number.digits = i > first && i == size;
 	number.plain &= !(i - first > 1 && text[first] == '0');
 	return number;
-}
-
-static unsigned long number_before(const char *text, char end)
-{
-	unsigned long value;
-	char *stop;
-
-	errno = 0;
-	value = strtoul(text, &stop, 10);
-	if (stop == text || *stop != end)
-		errno = EINVAL;
-	if (errno)
-		die(text);
-	return value;
 }
 
 /* The file of PIDs */
@@ -451,32 +433,6 @@ static const struct {
 	{ "taken", &model.taken },
 	{ "removed", &model.removed },
 };
-
-static unsigned long counter(const char *stats, const char *name)
-{
-	size_t length = strlen(name);
-	const char *line;
-
-	for (line = stats; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (!strncmp(line, name, length) && line[length] == ' ')
-			return number_before(line + length + 1, '\n');
-	}
-	errno = ENOENT;
-	die(name);
-	return 0;
-}
-
-static void read_file(const char *path, char *buf, size_t size)
-{
-	int fd = open_or_die(path, O_RDONLY);
-	ssize_t got = read(fd, buf, size - 1);
-
-	if (got < 0)
-		die(path);
-	buf[got] = 0;
-	close(fd);
-}
 
 static void check_counters(const char *path, const struct input *input)
 {

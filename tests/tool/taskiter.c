@@ -5,8 +5,9 @@
  * ROUNDS; with a third argument, what it read instead.
  */
 
-#define _GNU_SOURCE
 #include <bpf/bpf.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "taskiter.skel.h"
 
@@ -16,12 +17,10 @@ static char buf[64 * 1024];
 
 static void fill_map(struct bpf_map *map, const char *path)
 {
-	FILE *file = fopen(path, "r");
+	FILE *file = fopen_or_die(path);
 	char yes = 1;
 	int pid;
 
-	if (!file)
-		die(path);
 	while (fscanf(file, "%d", &pid) == 1)
 		if (bpf_map__update_elem(map, &pid, sizeof(pid), &yes,
 					 sizeof(yes), BPF_ANY))

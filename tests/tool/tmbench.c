@@ -4,15 +4,17 @@
  * other means, or is what is measured. A nanosecond is an instruction there.
  */
 
-#define _GNU_SOURCE
-#include <sched.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "tool.h"
 
-#define STATS		"/sys/kernel/debug/taskmonitor_stats"
-#define PERIOD		"/sys/module/taskmonitor/parameters/period_ms"
+#define PERIOD		PARAMETER("period_ms")
 #define DROP_CACHES	"/proc/sys/vm/drop_caches"
 #define PIDS_MAX	16384
 #define ROUNDS_MAX	10000
@@ -27,15 +29,6 @@ static void sleep_until(unsigned long ns)
 	};
 
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-}
-
-/* Who only watches never takes the CPU from what it watches. */
-static void stand_back(void)
-{
-	struct sched_param param = { };
-
-	if (sched_setscheduler(0, SCHED_IDLE, &param))
-		die("sched_setscheduler");
 }
 
 /* Many measurements of one thing */
@@ -76,10 +69,8 @@ static unsigned int rounds_arg(const char *arg)
 {
 	unsigned long rounds = number(arg);
 
-	if (!rounds || rounds > ROUNDS_MAX) {
-		errno = ERANGE;
-		die(arg);
-	}
+	if (!rounds || rounds > ROUNDS_MAX)
+		die_of(ERANGE, arg);
 	return rounds;
 }
 
@@ -90,13 +81,21 @@ static unsigned int nr_pids;
 
 static void read_pids(const char *path)
 {
-	FILE *file = fopen(path, "r");
+	FILE *file = fopen_or_die(path);
 
-	if (!file)
-		die(path);
 	while (nr_pids < PIDS_MAX && fscanf(file, "%d", &pids[nr_pids]) == 1)
 		nr_pids++;
 	fclose(file);
+}
+
+/* A file that stays open, from its beginning, as a string. */
+static void read_again(int fd, const char *path, char *buf, size_t size)
+{
+	ssize_t got = pread(fd, buf, size - 1, 0);
+
+	if (got <= 0)
+		die(path);
+	buf[got] = '\0';
 }
 
 /* The module's statistics */
@@ -105,33 +104,20 @@ static int stats_fd = -1;
 
 static unsigned long stat_of(const char *name)
 {
-	char buf[1024], *line;
-	ssize_t got;
+	char buf[1024];
 
 	if (stats_fd < 0)
-		stats_fd = open_or_die(STATS, O_RDONLY);
-	got = pread(stats_fd, buf, sizeof(buf) - 1, 0);
-	if (got < 0)
-		die(STATS);
-	buf[got] = '\0';
-	for (line = strtok(buf, "\n"); line; line = strtok(NULL, "\n"))
-		if (!strncmp(line, name, strlen(name)) &&
-		    line[strlen(name)] == ' ')
-			return strtoul(line + strlen(name), NULL, 10);
-	errno = ENOENT;
-	die(name);
-	return 0;
+		stats_fd = open_or_die(STATS_FILE, O_RDONLY);
+	read_again(stats_fd, STATS_FILE, buf, sizeof(buf));
+	return counter(buf, name);
 }
 
 static unsigned long period_ns(void)
 {
-	FILE *file = fopen(PERIOD, "r");
-	unsigned long ms;
+	char buf[32];
 
-	if (!file || fscanf(file, "%lu", &ms) != 1)
-		die(PERIOD);
-	fclose(file);
-	return ms * NSEC_PER_MSEC;
+	read_file(PERIOD, buf, sizeof(buf));
+	return number_before(buf, '\n') * NSEC_PER_MSEC;
 }
 
 /*
@@ -158,10 +144,8 @@ static int cmd_rounds(int argc, char **argv)
 		before = stat_of("taken");
 		next += period;
 		sleep_until(next);
-		if (stat_of("taken") != before + pids) {
-			errno = EPROTO;
-			die("a round came twice, or not");
-		}
+		if (stat_of("taken") != before + pids)
+			die_of(EPROTO, "a round came twice, or not");
 		add_value(stat_of("tick_ns"));
 	}
 	printf("%lu %lu\n", mean(), median());
@@ -342,15 +326,6 @@ static void parse_status(const char *pos, struct record *record)
 	record->stack = labelled(&pos, "VmStk:");
 }
 
-static void proc_read(int fd, char *buf, size_t size)
-{
-	ssize_t got = pread(fd, buf, size - 1, 0);
-
-	if (got <= 0)
-		die("/proc");
-	buf[got] = '\0';
-}
-
 static void proc_round(const struct format *format)
 {
 	unsigned long time = now(CLOCK_MONOTONIC);
@@ -361,9 +336,9 @@ static void proc_round(const struct format *format)
 	for (i = 0; i < nr_pids; i++) {
 		record = &records[next_record++ % RING];
 		record->time = time;
-		proc_read(files[i][0], buf, sizeof(buf));
+		read_again(files[i][0], "/proc", buf, sizeof(buf));
 		parse_stat(buf, record);
-		proc_read(files[i][1], buf, sizeof(buf));
+		read_again(files[i][1], "/proc", buf, sizeof(buf));
 		if (format == formats)
 			parse_statm(buf, record);
 		else
@@ -379,10 +354,8 @@ static const struct format *proc_open(const char *name, const char *list)
 	unsigned int i, j;
 
 	while (strcmp(format->name, name))
-		if (++format == formats + ARRAY_SIZE(formats)) {
-			errno = EINVAL;
-			die(name);
-		}
+		if (++format == formats + ARRAY_SIZE(formats))
+			die_of(EINVAL, name);
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		die("setrlimit");
 	read_pids(list);
@@ -437,7 +410,7 @@ static void spin(unsigned long turns)
 static int cmd_spin(int argc, char **argv)
 {
 	unsigned long turns = number(argv[0]), began, took, taken = 0;
-	int monitored = !access(STATS, F_OK);
+	int monitored = !access(STATS_FILE, F_OK);
 
 	(void)argc;
 	if (monitored)
@@ -474,19 +447,16 @@ static int cmd_crowd(int argc, char **argv)
 		}
 		if (read(fds[0], &done, 1) != 1)
 			die("read");
-		printf("%d\n", child);
-		/* A child would print it again. */
-		fflush(stdout);
+		/* Through no buffer: the next child would have it, too. */
+		dprintf(STDOUT_FILENO, "%d\n", child);
 	}
-	ready();
+	say_ready();
 	stay();
-	return 0;
 }
 
 /* The CPU time, in ns, that COMMAND uses up; what it prints is lost. */
 static int cmd_run(int argc, char **argv)
 {
-	struct timespec ts;
 	clockid_t clock;
 	siginfo_t info;
 	pid_t child = fork();
@@ -496,19 +466,15 @@ static int cmd_run(int argc, char **argv)
 		die("fork");
 	if (!child) {
 		dup2(open_or_die("/dev/null", O_WRONLY), STDOUT_FILENO);
-		execvp(argv[0], argv);
-		die(argv[0]);
+		exec_or_die(argv);
 	}
 	/* Of the zombie: rusage would round to microseconds. */
 	if (clock_getcpuclockid(child, &clock) ||
-	    waitid(P_PID, child, &info, WEXITED | WNOWAIT) ||
-	    clock_gettime(clock, &ts))
+	    waitid(P_PID, child, &info, WEXITED | WNOWAIT))
 		die("clock");
-	if (info.si_code != CLD_EXITED || info.si_status) {
-		errno = ECHILD;
-		die(argv[0]);
-	}
-	printf("%lu\n", ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec);
+	if (info.si_code != CLD_EXITED || info.si_status)
+		die_of(ECHILD, argv[0]);
+	printf("%lu\n", now(clock));
 	return 0;
 }
 

@@ -7,22 +7,28 @@
  * to be, and stays so until it is killed.
  */
 
-#define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/io_uring.h>
 #include <linux/mempolicy.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "tool.h"
 
@@ -374,7 +380,7 @@ static int cmd_spin(int argc, char **argv)
 
 	for (i = 0; i < nr; i++)
 		start_thread(&thread, fn, NULL);
-	ready();
+	say_ready();
 	if (!nr)
 		fn(NULL);
 	stay();
@@ -407,7 +413,7 @@ static int cmd_dead_threads(int argc, char **argv)
 {
 	(void)argc;
 	run_threads(number(argv[0]), number(argv[1]) * NSEC_PER_MSEC);
-	ready();
+	say_ready();
 	stay();
 	return 0;
 }
@@ -418,7 +424,7 @@ static int cmd_storm(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	run_threads(4, NSEC_PER_MSEC / 2);
-	ready();
+	say_ready();
 	for (;;)
 		run_threads(4, NSEC_PER_MSEC / 2);
 	return 0;
@@ -533,7 +539,7 @@ static int cmd_map(int argc, char **argv)
 		if (i)
 			wait_usr1();
 		map(argv[i], number(argv[i + 1]) * MIB);
-		ready();
+		say_ready();
 	}
 	stay();
 	return 0;
@@ -558,7 +564,7 @@ static int cmd_crowd(int argc, char **argv)
 		/* A child would print it again. */
 		fflush(stdout);
 	}
-	ready();
+	say_ready();
 	stay();
 	return 0;
 }
@@ -577,7 +583,7 @@ static int cmd_threads(int argc, char **argv)
 	(void)argc;
 	while (nr--)
 		start_thread(&thread, stay_thread, NULL);
-	ready();
+	say_ready();
 	stay();
 	return 0;
 }
@@ -590,7 +596,7 @@ static int cmd_leader_exit(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	start_thread(&thread, spin_user, NULL);
-	ready();
+	say_ready();
 	pthread_exit(NULL);
 }
 
@@ -612,7 +618,7 @@ static int cmd_exec_thread(int argc, char **argv)
 	(void)argc;
 	block_usr1();
 	start_thread(&thread, exec_thread, argv);
-	ready();
+	say_ready();
 	stay();
 	return 0;
 }
@@ -672,7 +678,7 @@ static int cmd_vfork(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	ready();
+	say_ready();
 	if (!vfork()) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		stay();
@@ -699,7 +705,7 @@ static int cmd_fork_as(int argc, char **argv)
 		execvp(argv[1], argv + 1);
 		die(argv[1]);
 	}
-	ready();
+	say_ready();
 	reap(child);
 	return 0;
 }
@@ -918,11 +924,8 @@ static int cmd_bound_hog(int argc, char **argv)
 /* Run a command that has the CPU when no other task wants it. */
 static int cmd_idle(int argc, char **argv)
 {
-	struct sched_param param = { };
-
 	(void)argc;
-	if (sched_setscheduler(0, SCHED_IDLE, &param))
-		die("sched_setscheduler");
+	stand_back();
 	execvp(argv[0], argv);
 	die(argv[0]);
 	return 1;

@@ -1,88 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the guest's programs share: errors, numbers, clocks, children, and the
- * table of what a program can do.
+ * What the guest's programs share: where the module's files are, how a program
+ * fails, numbers, clocks, files, children, and the table of what a program can
+ * do.
  */
 #ifndef _TASKMONITOR_TOOL_H
 #define _TASKMONITOR_TOOL_H
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
+#include <stdnoreturn.h>
+#include <sys/types.h>
 #include <time.h>
-#include <unistd.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define DEBUGFS_FILE	"/sys/kernel/debug/taskmonitor"
+#define STATS_FILE	"/sys/kernel/debug/taskmonitor_stats"
+#define SYSFS_FILE	"/sys/kernel/taskmonitor"
+#define PARAMETER(name)	"/sys/module/taskmonitor/parameters/" name
 
 #define NSEC_PER_USEC	1000UL
 #define NSEC_PER_MSEC	1000000UL
 #define NSEC_PER_SEC	1000000000UL
 
-static inline void die(const char *what)
-{
-	fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what,
-		strerror(errno));
-	exit(2);
-}
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
-static inline unsigned long number(const char *arg)
-{
-	unsigned long value;
-	char *end;
+/* Says what failed, with the error in errno. */
+noreturn void die(const char *what);
+/* The same with the error @err. */
+noreturn void die_of(int err, const char *what);
 
-	errno = 0;
-	value = strtoul(arg, &end, 0);
-	if (end == arg || *end)
-		errno = EINVAL;
-	if (errno)
-		die(arg);
-	return value;
-}
+/* All of @arg, in C's notation. */
+unsigned long number(const char *arg);
+/* A decimal number that begins @text, with @end behind it. */
+unsigned long number_before(const char *text, char end);
+/* The figure @name in the text of STATS_FILE. */
+unsigned long counter(const char *stats, const char *name);
 
-static inline unsigned long now(clockid_t clock)
-{
-	struct timespec ts;
+/* In ns. */
+unsigned long now(clockid_t clock);
 
-	if (clock_gettime(clock, &ts))
-		die("clock_gettime");
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
+int open_or_die(const char *path, int flags);
+FILE *fopen_or_die(const char *path);
+/* What one read() gives of the file, as a string. */
+void read_file(const char *path, char *buf, size_t size);
 
-static inline int open_or_die(const char *path, int flags)
-{
-	int fd = open(path, flags);
+/* Tells the test that we are what we are to be. */
+void say_ready(void);
+/* Until we are killed. */
+noreturn void stay(void);
 
-	if (fd < 0)
-		die(path);
-	return fd;
-}
-
-static inline void ready(void)
-{
-	puts("ready");
-	fflush(stdout);
-}
-
-static inline void stay(void)
-{
-	for (;;)
-		pause();
-}
-
-static inline pid_t fork_child(void)
-{
-	pid_t child = fork();
-
-	if (child < 0)
-		die("fork");
-	if (!child)
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	return child;
-}
+/* A child that does not outlive its parent. */
+pid_t fork_child(void);
+noreturn void exec_or_die(char **argv);
+/* From now on we have the CPU only when no other task wants it. */
+void stand_back(void);
 
 struct command {
 	const char *name;
@@ -92,20 +63,7 @@ struct command {
 };
 
 /* The command that @argv names, with what follows; or says what there is. */
-static inline int run_command(const struct command *commands, size_t nr,
-			      int argc, char **argv)
-{
-	size_t i;
-
-	for (i = 0; argc && i < nr; i++)
-		if (!strcmp(argv[0], commands[i].name) &&
-		    argc - 1 >= commands[i].min_args)
-			return commands[i].fn(argc - 1, argv + 1);
-	fputs("One of:\n", stderr);
-	for (i = 0; i < nr; i++)
-		fprintf(stderr, "  %s %s %s\n", program_invocation_short_name,
-			commands[i].name, commands[i].args);
-	return 2;
-}
+int run_command(const struct command *commands, size_t nr, int argc,
+		char **argv);
 
 #endif /* _TASKMONITOR_TOOL_H */

@@ -1,42 +1,32 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /*
  * tmtool fuzz: generated inputs for all that can be written to, each with an
- * answer foretold by a model of what the module promises. Included by tmtool.c.
+ * answer foretold by a model of what the module promises.
  *
  * The module was loaded with a period of an hour, so that nothing happens but
  * what is written. After every input the counters must be the model's: a refused
  * one changes nothing.
  */
-#ifndef _FUZZ_H
-#define _FUZZ_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tmtool.h"
+#include "tool.h"
 
 #define FUZZ_ACTORS	24
 #define FUZZ_INPUT_MAX	70000
 #define FUZZ_ANSWERS	6
 #define PID_LIMIT	4194304
 #define SHOWN_MAX	60
-
 #define HOUR		"3600000"
-
-static unsigned long fuzz_random;
-
-/* xorshift64: the same seed, the same inputs. */
-static unsigned int below(unsigned int limit)
-{
-	fuzz_random ^= fuzz_random << 13;
-	fuzz_random ^= fuzz_random >> 7;
-	fuzz_random ^= fuzz_random << 17;
-	return (fuzz_random >> 16) % limit;
-}
-
-static void seed_random(unsigned long seed)
-{
-	/* 0 would stay 0, and small seeds are much alike at first. */
-	fuzz_random = (seed + 1) * 0x9e3779b97f4a7c15ULL;
-	below(1);
-}
-
-#define pick(array) ((array)[below(sizeof(array) / sizeof((array)[0]))])
 
 /* The model */
 
@@ -469,13 +459,11 @@ static void wait_for_round(void)
 static void check_rows(void)
 {
 	unsigned long rows[FUZZ_ACTORS] = { }, pid;
-	FILE *file = fopen(DEBUGFS_FILE, "r");
+	FILE *file = fopen_or_die(DEBUGFS_FILE);
 	struct actor *actor;
 	char line[512];
 	unsigned int i;
 
-	if (!file)
-		die(DEBUGFS_FILE);
 	while (fgets(line, sizeof(line), file)) {
 		pid = number_before(line + strlen("pid "), ' ');
 		actor = find_actor(pid);
@@ -702,29 +690,10 @@ static struct actor *new_actor(pid_t pid, enum actor_kind kind)
 	return actor;
 }
 
-static pid_t new_child(void)
-{
-	pid_t child = fork_child();
-
-	if (!child)
-		stay();
-	return child;
-}
-
-static void end_child(pid_t child, bool whole)
-{
-	siginfo_t info;
-
-	kill(child, SIGKILL);
-	if (waitid(P_PID, child, &info, WEXITED | (whole ? 0 : WNOWAIT)))
-		die("waitid");
-}
-
 static void *tell_tid(void *tid)
 {
 	__atomic_store_n((pid_t *)tid, gettid(), __ATOMIC_RELEASE);
 	stay();
-	return NULL;
 }
 
 static pid_t new_thread(void)
@@ -748,7 +717,7 @@ static void live_and_die(void)
 	struct actor *actor = &model.actors[below(model.nr_actors)];
 
 	if (actor->kind == CHILD && (!actor->monitored || actor->samples)) {
-		end_child(actor->pid, true);
+		end_child(actor->pid, 0);
 		actor->kind = DEAD;
 	} else if (actor->kind == DEAD && !actor->monitored) {
 		actor->pid = new_child();
@@ -763,7 +732,7 @@ static void gather(void)
 	new_actor(2, FIXED);
 	new_actor(new_thread(), FIXED);
 	new_actor(new_child(), ZOMBIE);
-	end_child(model.actors[model.nr_actors - 1].pid, false);
+	end_child(model.actors[model.nr_actors - 1].pid, WNOWAIT);
 	while (model.nr_actors < FUZZ_ACTORS)
 		new_actor(new_child(), CHILD);
 	put_or_die(SYSFS_FILE, "stop");
@@ -785,7 +754,7 @@ static void fuzz_once(struct input *input)
 		live_and_die();
 }
 
-static int cmd_fuzz(int argc, char **argv)
+int cmd_fuzz(int argc, char **argv)
 {
 	unsigned long count = number(argv[1]);
 	static struct input input;
@@ -808,5 +777,3 @@ static int cmd_fuzz(int argc, char **argv)
 			       fuzz_seen.refused[i]);
 	return 0;
 }
-
-#endif /* _FUZZ_H */

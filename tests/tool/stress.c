@@ -1,14 +1,25 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /*
  * tmtool stress: everything that can be done to the module, at random and all at
- * once, its unloading included. Included by tmtool.c.
+ * once, its unloading included.
  *
  * Each worker's choices repeat with the seed; how they fall together does not.
  * Nothing here judges more than answers that no sequence of events explains, and
  * rows; the kernel's own checkers do the rest.
  */
-#ifndef _STRESS_H
-#define _STRESS_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tmtool.h"
+#include "tool.h"
 
 #define STRESS_CHILDREN	16
 #define STRESS_ROW_MAX	512
@@ -33,9 +44,7 @@ static long expect(long ret, const char *what, const int *allowed)
 	for (; *allowed; allowed++)
 		if (err == *allowed)
 			return ret;
-	errno = err;
-	die(what);
-	return ret;
+	die_of(err, what);
 }
 
 /* Of a file that is opened, read or written while the module comes and goes. */
@@ -77,7 +86,7 @@ static void stress_add(void)
 		break;
 	case 1:
 		if (*child)
-			end_child(*child, true);
+			end_child(*child, 0);
 		*child = 0;
 		break;
 	case 2:
@@ -118,11 +127,11 @@ static void read_rows(int fd, unsigned int pieces)
 	ssize_t got;
 
 	while (pieces--) {
-		got = expect(read(fd, input, size), DEBUGFS_FILE, going);
+		got = expect(read(fd, io_buffer, size), DEBUGFS_FILE, going);
 		if (got <= 0)
 			return;
 		for (i = 0; i < (size_t)got; i++) {
-			row[length] = input[i];
+			row[length] = io_buffer[i];
 			if (row[length++] != '\n' && length < sizeof(row) - 1)
 				continue;
 			row[length] = 0;
@@ -145,7 +154,7 @@ static void stress_read(void)
 	}
 	fd = expect(open(pick(others), O_RDONLY), "open", going);
 	if (fd >= 0) {
-		expect(read(fd, input, 4096), "read", going);
+		expect(read(fd, io_buffer, 4096), "read", going);
 		close(fd);
 	}
 }
@@ -238,7 +247,7 @@ static void stress_work(unsigned int worker, unsigned long seed)
 	exit(0);
 }
 
-static int cmd_stress(int argc, char **argv)
+int cmd_stress(int argc, char **argv)
 {
 	unsigned long seed = number(argv[0]);
 	int status, bad = 0;
@@ -263,5 +272,3 @@ static int cmd_stress(int argc, char **argv)
 		       stress.shared->done[i]);
 	return bad;
 }
-
-#endif /* _STRESS_H */

@@ -15,21 +15,34 @@ $(KDIR)/Makefile:
 # Works without a build tree, as kbuild's own does not.
 clean:
 	rm -f *.o *.ko *.mod *.mod.c .*.cmd .*.d Module.symvers modules.order
+	rm -rf tests/runner/__pycache__
 
 demo vm:
 	@scripts/lab.sh $@
 
+# The runner is in Python, which a bare machine may lack.
 test:
-	@tests/run.sh
+	@scripts/setup.sh test
+	@tests/run.py
+
+# For the time between two edits: two minutes, with the cache.
+check: lint
+	@tests/run.py -k 6.12 -s lab -s input -s reader -s lifecycle
 
 bench:
-	@tests/bench.sh
+	@scripts/setup.sh bench
+	@tests/run.py bench
 
 lint:
 	@scripts/lint.sh
 
 mutants:
-	@tests/mutants.sh
+	@scripts/setup.sh test
+	@tests/run.py mutants
+
+# The kernels, sources and disk that the scripts have fetched and built.
+distclean: clean
+	@scripts/distclean.sh
 
 help:
 	@echo 'make                 build taskmonitor.ko for the running kernel'
@@ -37,13 +50,15 @@ help:
 	@echo 'make demo            see it work in a lab VM, from a bare machine'
 	@echo 'make vm              a shell in the lab VM, to play in'
 	@echo 'make test            run every test, from a bare machine'
+	@echo 'make check           lint and the core suites on one kernel: two minutes'
 	@echo 'make bench           what the module costs, and others for the same'
 	@echo 'make mutants         show that the tests notice mistakes'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make clean           remove what make built here'
+	@echo 'make distclean       and the cache: kernels, sources, logs (2 GB)'
 	@echo
 	@echo 'demo and vm take KERNEL=6.1, 6.12 (Debian), host, or the path of a'
 	@echo 'build tree; MEM=128M; CPUS=2. What they fetch is kept in'
 	@echo '$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
 
-.PHONY: all modules clean bench demo vm lint mutants test help
+.PHONY: all modules clean distclean bench check demo vm lint mutants test help

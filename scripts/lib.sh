@@ -203,6 +203,29 @@ source_tarball() {
 	printf '%s\n' "$dir/linux-source-$1.tar.xz"
 }
 
+# kernel_checkers: the path of the kernel's own checkers, taken from its source, for
+# no smaller package has them: scripts/checkpatch.pl, tools/testing/kunit/kunit.py.
+kernel_checkers() {
+	tarball=$(source_tarball 6.12)
+	taken="*/scripts/checkpatch.pl */scripts/spelling.txt */scripts/kernel-doc
+		*/scripts/const_structs.checkpatch */tools/testing/kunit/*.py"
+	checkers=$cache/checkers/$({
+		stat -c '%n %s %Y' "$tarball"
+		printf '%s\n' "$taken"
+	} | key)
+	lock checkers
+	if ! [ -d "$checkers" ]; then
+		say 'taking checkpatch and kunit.py out of the kernel source (half a minute)'
+		tmp=$(scratch checkers)
+		# shellcheck disable=SC2086 # one word per pattern is meant
+		(set -f && xz -T0 -dc "$tarball" |
+			tar -x -C "$tmp" --strip-components=1 --wildcards $taken)
+		publish "$tmp" "$checkers"
+	fi
+	unlock
+	printf '%s\n' "$checkers"
+}
+
 # What the module is built from, below a source directory.
 module_files() {
 	(cd -- "$1" && ls -- Kbuild Makefile ./*.[ch] tests/kunit/*.h 2>/dev/null) |

@@ -3,8 +3,8 @@
 #
 # lint.sh: checkpatch and kernel-doc on every C file, the compiler's own
 # warnings (W=1) and sparse on both kernels, shellcheck on every shell script,
-# whether functions take or assert the locks of what they touch, and whether the
-# mutants still apply.
+# pyflakes on Python; whether functions take or assert the locks of what they
+# touch, whether the map of the tests is true, and whether the mutants still apply.
 # Each check that finds nothing prints ok and its name; the others print what
 # they found, and the exit status is 1.
 #
@@ -16,29 +16,14 @@ set -eu
 src=$(cd -- "${TM_SRC:-$tm_root}" && pwd)
 TM_SRC=$src
 export TM_SRC
+checks=0
 failures=0
 
 "$tm_scripts/setup.sh" lint
 
-# The kernel's own checkers, from its source: no smaller package has them.
-fetch_checkers() {
-	tarball=$(source_tarball 6.12)
-	checkers=$cache/checkers/$(stat -c '%n %s %Y' "$tarball" | key)
-	lock checkers
-	if ! [ -d "$checkers" ]; then
-		say 'taking checkpatch and kernel-doc out of the kernel source (about half a minute)'
-		tmp=$(scratch checkers)
-		xz -T0 -dc "$tarball" | tar -x -C "$tmp" --strip-components=1 \
-			--wildcards '*/scripts/checkpatch.pl' '*/scripts/spelling.txt' \
-			'*/scripts/const_structs.checkpatch' '*/scripts/kernel-doc'
-		publish "$tmp" "$checkers"
-	fi
-	unlock
-	checkers=$checkers/scripts
-}
-
 # check NAME COMMAND...: it must succeed and say nothing on stdout.
 check() {
+	checks=$((checks + 1))
 	check_name=$1
 	shift
 	if found=$("$@" 2>&1) && [ -z "$found" ]; then
@@ -101,6 +86,18 @@ run_locks() {
 		sample_cache.c shrinker.c debugfs_seq.c
 }
 
+python_files() {
+	(cd -- "$src" && find . -name .git -prune -o -name '*.py' -print)
+}
+
+run_pyflakes() {
+	cd -- "$src" && pyflakes3 "$@"
+}
+
+run_tests_map() {
+	"$src/scripts/lint-tests.py"
+}
+
 # A mutant that no longer applies proves nothing.
 run_apply() {
 	cd -- "$src" && for patch in tests/mutants/*.patch; do
@@ -109,7 +106,7 @@ run_apply() {
 	done
 }
 
-fetch_checkers
+checkers=$(kernel_checkers)/scripts
 # No file name here has a blank: kbuild would not take it.
 # shellcheck disable=SC2046 # one word per file is meant
 check checkpatch run_checkpatch $(c_files)
@@ -117,11 +114,14 @@ check checkpatch run_checkpatch $(c_files)
 check kernel-doc run_kernel_doc $(c_files)
 # shellcheck disable=SC2046 # one word per file is meant
 check shellcheck run_shellcheck $(shell_scripts)
+# shellcheck disable=SC2046 # one word per file is meant
+check pyflakes run_pyflakes $(python_files)
 check locks run_locks
+check 'map of the tests' run_tests_map
 check mutants run_apply
 for kernel in 6.1 6.12; do
 	check "compiler (W=1) and sparse, kernel $kernel" \
 		run_build "$kernel" W=1 C=2 CF=-D__CHECK_ENDIAN__
 done
 
-[ "$failures" -eq 0 ] || die "$failures of 7 checks failed"
+[ "$failures" -eq 0 ] || die "$failures of $checks checks failed"

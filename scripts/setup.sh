@@ -12,7 +12,7 @@ set -eu
 build='make gcc gcc-12 libc6-dev kmod xz-utils libelf1 libssl3'
 vm="$build qemu-system-x86 busybox-static cpio e2fsprogs"
 debug="$build flex bison bc libelf-dev libssl-dev perl"
-lint="$build sparse shellcheck perl python3"
+lint="$build sparse shellcheck perl python3 pyflakes3"
 bench="$vm clang bpftool libbpf-dev libelf-dev zlib1g-dev sysstat"
 
 packages=

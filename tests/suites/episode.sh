@@ -3,6 +3,11 @@
 #
 # One episode of memory pressure, on a long history: it gives what is wanted, and
 # not much more.
+#
+# Suite:
+#   kernels  6.1 6.12
+#   memory   192M
+#   seconds  14
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 

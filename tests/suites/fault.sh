@@ -3,6 +3,11 @@
 #
 # What happens when there is no memory: each allocation of the module is made to
 # fail, one by one, and all of them for as long as it takes.
+#
+# Suite:
+#   kernels  newest-debug 6.1-debug
+#   by-name  *-debug
+#   seconds  110
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/guest/inject.sh

@@ -3,6 +3,11 @@
 #
 # What is in a sample, against the kernel's own figure for it; and when it is
 # taken.
+#
+# Suite:
+#   kernels  6.1 6.12
+#   by-name  *-debug
+#   seconds  40
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -222,7 +227,7 @@ tebibytes() {
 	like_proc "$pid" S
 	cmp_int "$(rows "$pid" | tail -n 1 | field data)" -ge 21474836480 'KiB of data'
 }
-t 'trap 35: 20 TiB mapped, and 20 more of data: nothing wraps' tebibytes $hour
+t 'trap 35 20 TiB mapped, and 20 more of data: nothing wraps' tebibytes $hour
 
 wide_stack() {
 	tool map stack 2097152
@@ -234,7 +239,7 @@ wide_stack() {
 	# Wrapped it would be next to nothing.
 	cmp_int "$ours" -ge 1073741820 'KiB of stack'
 }
-t 'trap 35: a figure that does not fit its field saturates' wide_stack $hour
+t 'trap 35 a figure that does not fit its field saturates' wide_stack $hour
 
 threads() {
 	tool threads 200
@@ -263,7 +268,7 @@ zombie() {
 	new_round "$pid"
 	is "$(nr_rows "$child")" "$had" 'rows when it is reaped'
 }
-t 'trap 7: a zombie has no memory, threads and state as in /proc' zombie $hour
+t 'trap 7 a zombie has no memory, threads and state as in /proc' zombie $hour
 
 kthread() {
 	add 2
@@ -280,7 +285,7 @@ kthread() {
 	wait_for 10 has_rows 5 "$own" || fail 'no five samples in ten seconds'
 	no_memory "$own"
 }
-t 'trap 8: kernel threads have no memory, ours neither' kthread $hour
+t 'trap 8 kernel threads have no memory, ours neither' kthread $hour
 
 states() {
 	tool spin user
@@ -351,7 +356,7 @@ exec_loop() {
 	never_backwards
 	balanced
 }
-t 'trap 7: sampled all the time while it executes and exits' exec_loop period_ms=1
+t 'trap 7 sampled all the time while it executes and exits' exec_loop period_ms=1
 
 all_gone() {
 	while read -r one; do
@@ -390,7 +395,7 @@ exited() {
 	is "$(printf -- '-%s' "$pid" | tmtool write $file)" ENOENT 'removing it twice'
 	balanced
 }
-t 'trap 7: the history of an exited process stays, as it is, until removed' \
+t 'trap 7 the history of an exited process stays, as it is, until removed' \
 	exited period_ms=10
 
 # as NUMBER COMMAND...: with that PID, which no process has.
@@ -436,7 +441,7 @@ reused() {
 	is "$(stat_of monitors)" 1 'monitors'
 	balanced
 }
-t 'trap 9: a number that is used again never mixes two processes' reused \
+t 'trap 9 a number that is used again never mixes two processes' reused \
 	period_ms=10
 
 has_threads() {
@@ -472,7 +477,7 @@ references() {
 	is "$(stat_of monitors)" 1 'monitors'
 	balanced
 }
-t 'traps 7, 10: 1000 processes added, killed and removed leave nothing behind' \
+t 'traps 7, 10 1000 processes added, killed and removed leave nothing behind' \
 	references period_ms=1
 
 # Time
@@ -548,7 +553,7 @@ no_drift() {
 	wait_for 60 has_rows 300 "$watched" || fail 'no 300 samples in a minute'
 	kept_time "$watched" 5
 }
-t 'trap 30: deadlines do not drift over 300 rounds' no_drift period_ms=5
+t 'trap 30 deadlines do not drift over 300 rounds' no_drift period_ms=5
 
 stalled() {
 	timed
@@ -562,7 +567,7 @@ stalled() {
 	# Six full periods at least fit a stall, one of which is not missed.
 	cmp_int $(($(stat_of late) - late_before)) -ge 24 'periods missed'
 }
-t 'trap 30: a stall counts every missed period once and keeps the phase' \
+t 'trap 30 a stall counts every missed period once and keeps the phase' \
 	stalled period_ms=20
 
 undisturbed() {

@@ -3,6 +3,11 @@
 #
 # fuzz.sh [SEED [COUNT]]: generated inputs, against a model of what is promised;
 # fewer on a kernel that looks for mistakes.
+#
+# Suite:
+#   kernels  6.1 6.12 newest-debug
+#   by-name  *-debug
+#   seconds  25
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 

@@ -6,6 +6,10 @@
 # one that did not. Prints KTAP.
 # HARNESS_KERNEL: the kernel to boot (default 6.12)
 #
+# Suite:
+#   kernels  host
+#   seconds  100
+#
 # Traps and expect call functions where shellcheck does not see it:
 # shellcheck disable=SC2317
 set -eu
@@ -304,7 +308,7 @@ judge() {
 	printf '%s\n' 'K Q sample_500 500.0' 'K Q slab 98.5' 'K Q missed 0' \
 		>"$work/budget"
 	printf '%s\n' "$1 $2" >"$work/measured"
-	"$tm_root/tests/bench.sh" -c "$work/measured" -b "$work/budget"
+	"$tm_root/tests/run.py" bench -c "$work/measured" -b "$work/budget"
 }
 
 test_budget() {

@@ -4,6 +4,13 @@
 # How long list_lock is held, the lock that reclaim, a reader and a writer wait
 # for: in a VM with one CPU where a nanosecond is an instruction, seen by kprobes.
 # The longest hold is the same however much there is of anything.
+#
+# Suite:
+#   kernels  6.1
+#   by-name  6.12
+#   memory   512M
+#   needs    icount
+#   seconds  119
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -153,7 +160,7 @@ ended() {
 	everything '10000 ended' many
 	flat 'with 10,000 ended processes'
 }
-t 'the longest hold is the same with no and with 10,000 ended processes' ended
+t 'trap 40 the longest hold is the same with no and with 10,000 ended processes' ended
 
 processes() {
 	monitored_crowd 100
@@ -205,7 +212,7 @@ cap_lowered() {
 	note "the cap lowered: $(cat /tmp/many)"
 	flat 'with the cap lowered'
 }
-t 'a cap that is lowered after a long history makes no longer hold' cap_lowered
+t 'trap 39 a cap that is lowered after a long history makes no longer hold' cap_lowered
 
 # A reader that sees none of it.
 hidden() {
@@ -222,6 +229,6 @@ hidden() {
 	note "from another namespace: $(cat /tmp/many)"
 	flat 'by a reader in another namespace'
 }
-t 'a reader in another namespace makes no longer hold' hidden
+t 'trap 38 a reader in another namespace makes no longer hold' hidden
 
 run_tests

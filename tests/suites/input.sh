@@ -3,6 +3,11 @@
 #
 # What is written: to debugfs, to sysfs, to the parameters. Each table of bad
 # input is tried row by row, and none of it may change anything.
+#
+# Suite:
+#   kernels  6.1 6.12
+#   by-name  *-debug *-rt
+#   seconds  18
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -174,7 +179,7 @@ twice() {
 	remove "$pid"
 	is "$(answer "-$pid")" ENOENT 'removing it twice'
 }
-t 'trap 26: a PID that is monitored already: EEXIST, one row a period' twice \
+t 'trap 26 a PID that is monitored already: EEXIST, one row a period' twice \
 	period_ms=10
 
 good() {
@@ -189,7 +194,7 @@ good() {
 		is "$(stat_of monitors)" 0 "monitors after writing '-$input'"
 	done
 }
-t 'debugfs takes a PID with and without a newline, and says how long it was' \
+t 'trap 12 debugfs takes a PID with and without a newline, and says how long it was' \
 	good period_ms=3600000
 
 split() {
@@ -370,7 +375,7 @@ namespaced() {
 	: >/tmp/inside/end
 	wait $!
 }
-t 'trap 29: PIDs are those of the writer'\''s and the reader'\''s namespace' \
+t 'trap 29 PIDs are those of the writer'\''s and the reader'\''s namespace' \
 	namespaced period_ms=3600000
 
 # A reader inside sees what there is for it behind rows that are not.
@@ -431,7 +436,7 @@ words_sysfs() {
 		after
 	done
 }
-t 'trap 22: sysfs refuses all but stop and start: EINVAL' words_sysfs \
+t 'trap 22 sysfs refuses all but stop and start: EINVAL' words_sysfs \
 	period_ms=3600000
 
 good_sysfs() {

@@ -2,6 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # With a clock that moves only with the tick: more than one round in a tick.
+#
+# Suite:
+#   kernels  6.1 6.12
+#   cmdline  clocksource=jiffies highres=off nohz=off
+#   seconds  8
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 

@@ -2,6 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The lab's questions, as far as the answer can be observed.
+#
+# Suite:
+#   kernels  6.1 6.12+full 6.1-rt 6.12-rt newest-debug
+#   by-name  *-debug
+#   seconds  30
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/guest/inject.sh
@@ -59,7 +64,7 @@ t1q3() {
 	page_is_newest /tmp/page /tmp/all
 	cmp "$attribute" /tmp/page || fail 'another read, another page'
 }
-t 'T1Q3 sysfs shows the newest samples, whole rows, within a page' t1q3
+t 'T1Q3 trap 23 sysfs shows the newest samples, whole rows, within a page' t1q3
 
 t1q3_short() {
 	is "$(cat "$attribute")" '' 'sysfs with nothing monitored'

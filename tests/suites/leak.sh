@@ -3,6 +3,11 @@
 #
 # All that was allocated is freed: by kmemleak, and by the slabs of what the
 # module holds references to.
+#
+# Suite:
+#   kernels  newest-debug 6.1-debug
+#   by-name  *-debug
+#   seconds  190
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/guest/inject.sh

@@ -3,6 +3,12 @@
 #
 # What things cost, in a VM where a nanosecond is an instruction: a row, an
 # evicted sample, a monitored process each cost the same, however many there are.
+#
+# Suite:
+#   kernels  6.1 6.12
+#   memory   512M
+#   needs    icount
+#   seconds  130
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -111,7 +117,7 @@ ended_ones() {
 	within 25 "$few_ns" "$(round_ns 10)" 'ns for a round of 10 living'
 	within 25 "$few_read" "$(read_ns "$attribute")" 'ns to read the attribute'
 }
-t 'ten thousand ended processes cost a round and the attribute nothing' ended_ones period_ms=50
+t 'trap 40 ten thousand ended processes cost a round and the attribute nothing' ended_ones period_ms=50
 
 # A process of a child PID namespace, which ends, beside hidden ones that are still
 # sampled: what a reader in there may not see costs it nothing.
@@ -152,7 +158,7 @@ hidden_ones() {
 	within 25 "$few_ns" "$(inside_ns many)" \
 		'ns to read the attribute beside a hidden history'
 }
-t 'a history that the reader may not see costs it nothing' hidden_ones
+t 'trap 38 a history that the reader may not see costs it nothing' hidden_ones
 
 # Rounds of 3000 processes take longer than the period: half of the CPU is left.
 half_a_cpu() {

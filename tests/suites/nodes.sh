@@ -2,6 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Two NUMA nodes: what one of them wants is not given by the other.
+#
+# Suite:
+#   kernels  6.1 6.12
+#   memory   512M
+#   needs    numa
+#   seconds  22
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -45,7 +51,7 @@ bound() {
 	cmp_int "$((kept - $(stat_of samples)))" -le "$few" 'samples that went'
 	balanced
 }
-t 'a node that a process runs full takes no sample of the other' bound period_ms=3600000
+t 'trap 41 a node that a process runs full takes no sample of the other' bound period_ms=3600000
 
 # The same on the node of the samples: there they are given, behind a few older
 # ones that lie on the other.

@@ -3,6 +3,12 @@
 #
 # Memory pressure, in a VM of 128 MB: the history gives way, oldest first and no
 # more than needed, and sampling goes on.
+#
+# Suite:
+#   kernels  6.1 6.12
+#   memory   128M
+#   needs    disk
+#   seconds  75
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -80,7 +86,7 @@ no_page_cache() {
 	no_oom_kill
 	balanced
 }
-t 'trap 2 the history fills memory: most of it stays, and no process is killed' no_page_cache
+t 'traps 2, 27 the history fills memory: most of it stays, and no process is killed' no_page_cache
 
 # scans: how often drop_caches had our shrinker scan, and what it said it freed.
 scans() {
@@ -384,7 +390,7 @@ given_when_short() {
 	cmp_int "$pages" -ge 100 'pages that left the slab'
 	cmp_int "$pages" -le "$((given / 64 + 100))" 'pages that left the slab'
 }
-t 'before the OOM killer strikes 4 MB of history are given, and told in pages' given_when_short
+t 'trap 41 before the OOM killer strikes 4 MB of history are given, and told in pages' given_when_short
 
 # The same with memory to spare, as for a cpuset or a node that is full. These two
 # are the last tests, for the kills count.
@@ -396,6 +402,6 @@ given_to_none() {
 	kill_asked
 	is "$given" 0 'samples evicted'
 }
-t 'a kill with memory to spare takes no sample' given_to_none
+t 'trap 41 a kill with memory to spare takes no sample' given_to_none
 
 run_tests

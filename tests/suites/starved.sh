@@ -3,6 +3,12 @@
 #
 # A reader that hardly gets the CPU delays no other task: on one CPU, which others keep
 # busy, the kernel preempts it anywhere. A nanosecond is an instruction here.
+#
+# Suite:
+#   kernels  6.1 6.12 6.1-rt 6.12-rt
+#   needs    icount
+#   cmdline  preempt=full
+#   seconds  15
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -79,6 +85,6 @@ starved() {
 	rm /tmp/reading
 	wait "$reader"
 }
-t 'a reader that is preempted at will delays neither rounds nor reclaim' starved
+t 'trap 37 a reader that is preempted at will delays neither rounds nor reclaim' starved
 
 run_tests

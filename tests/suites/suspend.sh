@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The machine sleeps for a while, and the samples know.
+#
+# Suite:
+#   kernels  6.1 6.12
+#   seconds  6
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 

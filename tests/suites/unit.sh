@@ -3,11 +3,18 @@
 #
 # The unit tests in tests/kunit: the kernel runs them as the module that
 # they are built into is loaded. Each of their cases is a test here.
+#
+# Suite:
+#   kernels  newest-debug 6.1-debug
+#   by-name  *-debug
+#   seconds  22
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
 results=/sys/kernel/debug/kunit
-suites='debugfs_seq monitors sample_cache shrinker'
+
+# What tests/kunit holds, one name a line.
+suites=$(cat /tests/kunit-suites)
 
 # cases SUITE: its cases, each after the lines that say why it failed.
 cases() {

@@ -828,7 +828,10 @@ module_init(tm_init);
 module_exit(tm_exit);
 
 MODULE_DESCRIPTION("Records the CPU time and memory of chosen processes");
+MODULE_AUTHOR("The taskmonitor developers");
 MODULE_LICENSE("GPL");
+/* The one place that has it: what else needs it reads it here, or asks modinfo. */
+MODULE_VERSION("2.0.0");
 
 #ifdef TASKMONITOR_KUNIT
 #include "tests/kunit/taskmonitor_kunit.h"

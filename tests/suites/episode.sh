@@ -11,7 +11,7 @@
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
-# want KIB: a process takes all memory that is free and so much more.
+# want KIB: a process takes all memory that is free, and KIB more.
 want() {
 	tmtool hog "$(($(kib MemFree) + $1))" || fail 'the memory hog failed'
 }

@@ -121,10 +121,10 @@ static unsigned long period_ns(void)
 }
 
 /*
- * What a round takes that samples so many: the mean of ROUNDS, for one in some
- * gets the memory for all, and the median, to tell one kind of process from
- * another by. Looked for between two rounds, a period later each
- * time: the timer that wakes us costs none of them anything.
+ * What a round takes that samples that many processes: the mean of ROUNDS, since
+ * only some rounds allocate a page of the slab, and the median, which tells one
+ * kind of process from another. The figure is read between two rounds, a period
+ * later each time: the timer that wakes us costs no round anything.
  */
 static int cmd_rounds(int argc, char **argv)
 {

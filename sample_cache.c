@@ -27,7 +27,10 @@
 /* A cache line, and 64 of them fill a page of 4 KiB. */
 static_assert(sizeof(struct task_sample) == 64);
 
-/* Until 6.5 a cache could not ask for this; see tm_cache_init(). */
+/*
+ * Until d0bf7d5759c1 ("mm/slab: introduce kmem_cache flag SLAB_NO_MERGE") in 6.5
+ * a cache could not ask for this; see tm_cache_init().
+ */
 #ifndef SLAB_NO_MERGE
 #define SLAB_NO_MERGE 0
 #endif

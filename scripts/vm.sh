@@ -173,6 +173,16 @@ else
 	set -- "$@" -serial "file:$console"
 fi
 # The verdict comes through a pipe: live, and with no polling.
+#
+#   terminal (-x) or /dev/null --fd 7--> QEMU's stdin, which & would take away
+#   QEMU, ttyS1 --by path-+
+#   this script ----fd 8--+-> $work/verdict -> tee or cat -> verdict.log, stdout
+#   this script --TERM--> timeout --KILL--> QEMU; no limit: --TERM--> QEMU
+#
+# fd 8 keeps the pipe open until QEMU is gone, even one that never opens it: then
+# it is closed, the reader sees the end, and the verdict is whole. TERM and KILL
+# are what setpriv has the kernel send to a process when its parent dies, so not
+# even a kill -9 of this script leaves a QEMU behind.
 mkfifo "$work/verdict"
 set -- "$@" -serial "file:$work/verdict" -append "$cmdline $more"
 : >"$console"
@@ -184,7 +194,6 @@ fi
 reader_pid=$!
 exec 8>"$work/verdict"
 
-# setpriv: not even a kill -9 of this script leaves a QEMU behind.
 if [ -n "$limit" ]; then
 	set -- timeout --foreground -k 5 "$limit" setpriv --pdeathsig KILL \
 		"$qemu" "$@"

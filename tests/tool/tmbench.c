@@ -121,7 +121,7 @@ static unsigned long period_ns(void)
 }
 
 /*
- * What a round takes that samples that many processes: the mean of ROUNDS, since
+ * What a round takes that samples COUNT processes: the mean of ROUNDS, since
  * only some rounds allocate a page of the slab, and the median, which tells one
  * kind of process from another. The figure is read between two rounds, a period
  * later each time: the timer that wakes us costs no round anything.
@@ -129,7 +129,7 @@ static unsigned long period_ns(void)
 static int cmd_rounds(int argc, char **argv)
 {
 	unsigned int rounds = rounds_arg(argv[0]);
-	unsigned long pids = number(argv[1]);
+	unsigned long count = number(argv[1]);
 	unsigned long period = period_ns(), next, before;
 
 	(void)argc;
@@ -137,14 +137,14 @@ static int cmd_rounds(int argc, char **argv)
 	before = stat_of("taken");
 	do
 		sleep_until(now(CLOCK_MONOTONIC) + NSEC_PER_MSEC / 4);
-	while (stat_of("taken") < before + pids);
+	while (stat_of("taken") < before + count);
 	next = now(CLOCK_MONOTONIC) + period / 2;
 	sleep_until(next);
 	while (nr_values < rounds) {
 		before = stat_of("taken");
 		next += period;
 		sleep_until(next);
-		if (stat_of("taken") != before + pids)
+		if (stat_of("taken") != before + count)
 			die_of(EPROTO, "a round came twice, or not");
 		add_value(stat_of("tick_ns"));
 	}
@@ -481,7 +481,7 @@ static int cmd_run(int argc, char **argv)
 /* The table */
 
 static const struct command commands[] = {
-	{ "rounds", "ROUNDS PIDS", 2, cmd_rounds },
+	{ "rounds", "ROUNDS COUNT", 2, cmd_rounds },
 	{ "await", "NAME VALUE", 2, cmd_await },
 	{ "drop", "", 0, cmd_drop },
 	{ "read", "FILE SIZE", 2, cmd_read },

@@ -5,7 +5,7 @@
 # whichever part of it is reclaimed or removed.
 #
 # Suite:
-#   kernels  6.1 6.12+full
+#   kernels  6.1+numa 6.12+full
 #   by-name  *-debug *-rt *-kcsan
 #   seconds  37
 # shellcheck source=tests/guest/lib.sh
@@ -233,6 +233,27 @@ handed_over() {
 		fail 'what was read is not the beginning of the history'
 }
 t 'a file handed over shows no PID that its new reader cannot see' handed_over
+
+# A user without privileges, in a PID namespace, with a file that root has opened.
+unprivileged() {
+	unshare -f -p true || skip 'no PID namespaces in this kernel'
+	monitored_crowd 100
+	exec 5<"$file"
+	# shellcheck disable=SC2016 # the shell inside expands this
+	file=$file unshare -f -p sh -c '
+		sleep 100000 &
+		echo $! >$file
+		echo $! >/tmp/visible
+		tmtool as-nobody cat <&5 >/tmp/seen
+		tmtool as-nobody cat $file >/tmp/refused 2>&1
+		kill $!'
+	exec 5<&-
+	is "$(field pid </tmp/seen)" "$(cat /tmp/visible)" 'PIDs that it reads'
+	is "$(whole_rows </tmp/seen)" '' 'what is no row'
+	is "$(grep -c 'Permission denied' /tmp/refused)" 1 'refused to open it'
+}
+t 'a user without privileges reads, in its namespace, what it is given' \
+	unprivileged period_ms=3600000
 
 interleaved() {
 	history 1000 3

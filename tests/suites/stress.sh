@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# stress.sh [SEED [SECONDS]]: everything at once, for so long. The kernel's own
+# stress.sh [SEED [SECONDS]]: everything at once, for SECONDS. The kernel's own
 # checkers are the judges, and what is left when it is over. A warning does not end
 # the VM, for one of debugfs is known (scripts/lib.sh); any other fails it then.
 #

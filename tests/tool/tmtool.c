@@ -44,6 +44,7 @@ static const struct command commands[] = {
 	{ "bound-hog", "NODE KIB", 2, cmd_bound_hog },
 	{ "idle", "COMMAND...", 1, cmd_idle },
 	{ "urgent", "COMMAND...", 1, cmd_urgent },
+	{ "as-nobody", "COMMAND...", 1, cmd_as_nobody },
 	{ "leave", "FILE COUNT", 2, cmd_leave },
 	{ "put", "FILE", 1, cmd_put },
 	{ "fail-nth", "N COMMAND...", 2, cmd_fail_nth },

@@ -124,6 +124,8 @@ int cmd_leave(int argc, char **argv);
 int cmd_idle(int argc, char **argv);
 /* Run a command that waits for no busy task. */
 int cmd_urgent(int argc, char **argv);
+/* Run a command as a user without any privilege. */
+int cmd_as_nobody(int argc, char **argv);
 
 /* random.c: choices that repeat with the seed */
 

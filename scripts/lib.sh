@@ -116,11 +116,17 @@ have_apt_lists() {
 		2>/dev/null)" ]
 }
 
+# A package may stand for another one: Debian 13 has libelf1 as libelf1t64.
 missing_packages() {
-	for p; do
-		dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null |
-			grep -qx installed || printf '%s\n' "$p"
-	done
+	dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null |
+		awk -F '[ ,]+' -v wanted="$*" '
+		$1 == "installed" { for (i = 2; i <= NF; i++) here[$i] }
+		END {
+			n = split(wanted, names, " ")
+			for (i = 1; i <= n; i++)
+				if (!(names[i] in here))
+					print names[i]
+		}'
 }
 
 known_package() {

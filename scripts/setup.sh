@@ -8,8 +8,10 @@ set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
 
-# libelf1 and libssl3 are what the kernel's prebuilt build tools link with.
-build='make gcc gcc-12 libc6-dev kmod xz-utils libelf1 libssl3'
+# gcc brings the compiler that this Debian's kernels are built with, and that their
+# headers ask for by name. libelf1 and libssl3 are what the kernel's prebuilt build
+# tools link with.
+build='make gcc libc6-dev kmod xz-utils libelf1 libssl3'
 vm="$build qemu-system-x86 busybox-static cpio e2fsprogs"
 debug="$build flex bison bc libelf-dev libssl-dev perl"
 lint="$build sparse shellcheck perl python3 pyflakes3"

@@ -130,7 +130,7 @@ missing_packages() {
 }
 
 known_package() {
-	apt-cache show --no-all-versions "$1" >/dev/null 2>&1
+	[ -n "$(package_field "$1" Version)" ]
 }
 
 # need_packages PACKAGE...: installs what is missing, saying so first.
@@ -164,10 +164,13 @@ install_packages() {
 		apt-get -q -y --no-install-recommends install $1 >&2 </dev/null
 }
 
-# package_field PACKAGE FIELD: of the version that apt would take.
+# package_field PACKAGE FIELD: of the version that apt would take. A name that apt
+# does not know is a pattern to it: linux-source-6.1 finds linux-source-6.12.
 package_field() {
 	apt-cache show --no-all-versions "$1" 2>/dev/null |
-		sed -n "s/^$2: //p" | head -n 1
+		awk -v package="$1" -v field="$2:" '
+		$1 == "Package:" { named = $2 == package }
+		named && $1 == field { sub(/^[^ ]* /, ""); print; exit }'
 }
 
 # package_depends PACKAGE REGEX: the names that it depends on and that match.

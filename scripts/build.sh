@@ -5,6 +5,8 @@
 # (see kernel.sh) outside the tree, and prints the directory that holds
 # taskmonitor.ko. A compiler's warning fails the build.
 #
+# Exit status: 77 when the kernel cannot be had here, 2 when anything else is wrong.
+#
 # TM_SRC:       the sources to build (default: this tree)
 # TM_BUILD_DIR: where to build (default: the cache, a place for each kernel,
 #               source directory and set of arguments)

@@ -10,6 +10,8 @@
 # A kernel has what the fragments that its name selects ask for, and nothing
 # else: guest.config, guest-VERSION.config, FLAVOUR.config and
 # FLAVOUR-VERSION.config of this directory, where they exist.
+#
+# Exit status: 77 when the kernel cannot be had here, 2 when anything else is wrong.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
@@ -26,17 +28,6 @@ fragments() {
 		f=$tm_scripts/$f.config
 		[ ! -e "$f" ] || printf '%s\n' "$f"
 	done
-}
-
-# The package that source_tarball takes: the installed one, or apt's choice.
-source_version() {
-	if [ -e "/usr/src/linux-source-$version.tar.xz" ]; then
-		dpkg-query -W -f '${Version}' "linux-source-$version"
-	else
-		known_package "linux-source-$version" || apt_update ||
-			die 'apt-get update failed'
-		package_field "linux-source-$version" Version
-	fi
 }
 
 need_tools() {
@@ -242,7 +233,8 @@ version=${name%-*} flavour=${name#*-}
 CC=gcc
 command -v "$CC" >/dev/null || die 'no gcc; run scripts/setup.sh debug'
 
-package=$version-$(source_version | tr -c "A-Za-z0-9.+-" _)
+found=$(source_version "$version") || exit
+package=$version-$(printf '%s\n' "$found" | tr -c "A-Za-z0-9.+-" _)
 # shellcheck disable=SC2046 # one word per fragment is meant
 dir=$cache/kernel/$name-$({
 	printf '%s\n' "$package" "$build_version"

@@ -14,12 +14,22 @@
 #       6.1-debug, 6.12-debug, 6.12-kcsan  built from Debian's source
 #       host                             the running one
 #       a path                           a kernel's build tree
+#
+# kernel.sh -l: prints the names of Debian's own kernels that can be had here, in one
+# line: on Debian 12 all four, on Debian 13 those of 6.12. The first is the one
+# that this Debian has from the start.
+#
+# Exit status: 77 when the kernel cannot be had here because apt does not know it,
+# 2 when anything else is wrong.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
 
 # To be raised when what is unpacked, or how, changes.
 layout=1
+
+# Debian's own, the oldest first; which of them a Debian has is for apt to say.
+stock='6.1 6.12 6.1-rt 6.12-rt'
 
 # Drivers that no lab VM has a device for: most of an image package.
 unused='drivers/gpu drivers/media drivers/net drivers/scsi drivers/usb
@@ -61,7 +71,7 @@ tree_kernel() {
 	print_kernel "$release" "$image" "$tree" ''
 }
 
-# meta KIND VERSION SUFFIX REGEX: the package that the newest metapackage of
+# meta KIND VERSION SUFFIX: the package that the newest metapackage of
 # this version stands for. A Debian's default kernel has no number in its name.
 meta() {
 	for m in "linux-$1-$2$3-amd64" "linux-$1$3-amd64"; do
@@ -132,9 +142,45 @@ print_env() {
 	tail -n +2 "$env"
 }
 
-stock_kernel() {
+# Splits NAME into its version and what is before -amd64 in a package's name.
+select_stock() {
 	name=$1
 	env=$cache/kernel/$name.env
+	base=${name%-rt} suffix=
+	[ "$name" = "$base" ] || suffix=-rt
+}
+
+# Whatever apt knows now.
+is_unpacked() {
+	[ -e "$env" ] && is_complete
+}
+
+known_stock() {
+	known=
+	for name in $stock; do
+		select_stock "$name"
+		# apt takes a second of CPU time to answer.
+		if is_unpacked || meta image "$base" "$suffix" >/dev/null; then
+			known="$known $name"
+		fi
+	done
+	known=${known# }
+}
+
+list_stock() {
+	have_apt_lists || apt_update || :
+	known_stock
+	if [ -z "$known" ]; then
+		refresh_lists
+		known_stock
+	fi
+	[ -n "$known" ] || cannot_be_had \
+		"apt knows no Debian kernel of $stock here (this needs Debian 12 or 13 on amd64)"
+	printf '%s\n' "$known"
+}
+
+stock_kernel() {
+	select_stock "$1"
 	# What apt knows decides what is current; it is asked again when it has
 	# learnt something new.
 	stamp="# $(stat -c %Y "$apt_lists" 2>/dev/null)"
@@ -143,21 +189,22 @@ stock_kernel() {
 		return
 	fi
 	lock "kernel-$name"
-	suffix=
-	[ "$name" = "${name%-rt}" ] || suffix=-rt
-	if ! resolve "${name%-rt}" "$suffix"; then
-		if [ -e "$env" ] && is_complete; then
+	if ! resolve "$base" "$suffix"; then
+		if is_unpacked; then
 			warn "apt knows no kernel $name now; taking the one unpacked before"
 			print_env
 			return
 		fi
-		apt_update || die 'apt-get update failed'
-		resolve "${name%-rt}" "$suffix" ||
-			die "apt knows no Debian kernel $name (this needs Debian 12 on amd64)"
+		refresh_lists
+		if ! resolve "$base" "$suffix"; then
+			lacking=$name
+			known_stock
+			cannot_be_had "apt knows no Debian kernel $lacking here, only ${known:-none}"
+		fi
 	fi
 	if ! unpack; then
 		# The lists name a version that the mirror has dropped.
-		apt_update && resolve "${name%-rt}" "$suffix"
+		apt_update && resolve "$base" "$suffix"
 		unpack || die "cannot download and unpack kernel $name"
 	fi
 	stamp="# $(stat -c %Y "$apt_lists" 2>/dev/null)"
@@ -178,8 +225,9 @@ trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-[ $# -eq 1 ] || die 'usage: kernel.sh NAME'
+[ $# -eq 1 ] || die 'usage: kernel.sh NAME or kernel.sh -l'
 case $1 in
+-l) list_stock ;;
 6.1 | 6.12 | 6.1-rt | 6.12-rt) stock_kernel "$1" ;;
 */*)
 	[ -d "$1" ] || die "no such directory: '$1'"

@@ -35,6 +35,13 @@ die() {
 	exit 2
 }
 
+# Of a kernel that there is no way to get here now, by no fault of anything here:
+# a test that needs it is skipped.
+cannot_be_had() {
+	say "${0##*/}: $*"
+	exit 77
+}
+
 case $cache in
 /*) ;;
 *) die "the cache directory '$cache' is not an absolute path" ;;
@@ -116,6 +123,15 @@ have_apt_lists() {
 		2>/dev/null)" ]
 }
 
+# Once an update has been tried today, what apt does not know is not to be had.
+# apt works in partial even when there is nothing new.
+refresh_lists() {
+	! have_apt_lists ||
+		[ -z "$(find "$apt_lists/partial" -prune -mtime -1 2>/dev/null)" ] ||
+		return 0
+	apt_update || have_apt_lists || die 'apt-get update failed'
+}
+
 # A package may stand for another one: Debian 13 has libelf1 as libelf1t64.
 missing_packages() {
 	dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null |
@@ -188,6 +204,18 @@ download() {
 	find "$2" -maxdepth 1 -name "$1_*.deb" | grep .
 }
 
+# source_version VERSION: the version of the package that source_tarball takes: the
+# installed one, or apt's choice.
+source_version() {
+	if [ -e "/usr/src/linux-source-$1.tar.xz" ]; then
+		dpkg-query -W -f '${Version}' "linux-source-$1"
+		return
+	fi
+	known_package "linux-source-$1" || refresh_lists
+	package_field "linux-source-$1" Version | grep . ||
+		cannot_be_had "apt knows no kernel source of version $1 here"
+}
+
 # source_tarball VERSION (6.1, 6.12): the path of Debian's kernel source, which
 # is the installed package's where there is one.
 source_tarball() {
@@ -196,8 +224,7 @@ source_tarball() {
 		printf '%s\n' "$installed"
 		return
 	fi
-	version=$(package_field "linux-source-$1" Version)
-	[ -n "$version" ] || die "apt knows no linux-source-$1"
+	version=$(source_version "$1") || exit
 	dir=$cache/source/$1-$version
 	if ! [ -d "$dir" ]; then
 		tmp=$(scratch source)

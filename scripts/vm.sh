@@ -14,7 +14,8 @@
 #
 # Exit status: 0 the guest says success, 1 it says failure, 2 a wrong call,
 # 3 LOST (QEMU ended, no verdict), 4 HUNG (the time limit),
-# 5 KERNEL (the kernel reports a bug of any kind, verdict or not).
+# 5 KERNEL (the kernel reports a bug of any kind, verdict or not), 77 the kernel
+# cannot be had here.
 #
 # TM_ACCEL=kvm or tcg overrules the choice of the accelerator.
 set -eu

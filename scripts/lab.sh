@@ -7,7 +7,8 @@
 # lab.sh demo  runs demo-guest in it
 # lab.sh vm    gives a shell in it
 #
-# KERNEL: see kernel.sh (default 6.1)   MEM: the VM's memory (128M)   CPUS (2)
+# KERNEL: see kernel.sh (default: this Debian's own)
+# MEM: the VM's memory (128M)   CPUS (2)
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
@@ -17,9 +18,13 @@ demo) set -- -t 600 -a tm.run=/demo ;;
 vm) set -- -x ;;
 *) die 'usage: lab.sh demo|vm' ;;
 esac
-kernel=${KERNEL:-6.1}
 
 "$tm_scripts/setup.sh" demo
+kernel=${KERNEL:-}
+if [ -z "$kernel" ]; then
+	kernels=$("$tm_scripts/kernel.sh" -l)
+	kernel=${kernels%% *}
+fi
 disk=$("$tm_scripts/disk.sh")
 built=$("$tm_scripts/build.sh" "$kernel")
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The harness tests itself: every way in which a VM can end, and every way in
-# which a build can fail, must be told apart; and a benchmark that got worse from
-# one that did not. Prints KTAP.
+# which a build can fail, must be told apart; so must a kernel that cannot be had
+# from an error, and a benchmark that got worse from one that did not. Prints KTAP.
 # HARNESS_KERNEL: the kernel to boot (default 6.12)
 #
 # Suite:
@@ -270,6 +270,53 @@ test_wrong_calls() {
 		"$tm_scripts/setup.sh" x
 }
 
+# on_debian_13 COMMAND...: where apt knows nothing but 6.12, which it shows for any
+# name, nothing is installed but the new libelf1, and nothing is unpacked.
+on_debian_13() {
+	mkdir -p "$work/apt"
+	cat >"$work/apt/apt-cache" <<-'END'
+		#!/bin/sh
+		echo 'Package: linux-source-6.12'
+		echo 'Version: 6.12.1-1'
+		echo
+		echo 'Package: linux-image-amd64'
+		echo 'Version: 6.12.1-1'
+		echo 'Depends: linux-image-6.12.1+deb13-amd64 (= 6.12.1-1)'
+	END
+	cat >"$work/apt/dpkg-query" <<-'END'
+		#!/bin/sh
+		echo 'installed libelf1t64 libelf1 (= 0.192-4), other'
+		echo 'config-files libssl3 '
+	END
+	printf '#!/bin/sh\n' >"$work/apt/apt-get"
+	chmod +x "$work"/apt/*
+	rm -rf "$work/cache"
+	(
+		PATH=$work/apt:$PATH TASKMONITOR_CACHE=$work/cache
+		export PATH TASKMONITOR_CACHE
+		"$@"
+	)
+}
+
+test_releases() {
+	expect 'kernels that apt knows are listed' 0 '^6\.12$' \
+		on_debian_13 "$tm_scripts/kernel.sh" -l
+	expect 'one that it does not know cannot be had' 77 \
+		'apt knows no Debian kernel 6.1 here, only 6.12$' \
+		on_debian_13 "$tm_scripts/kernel.sh" 6.1
+	expect 'nor a real-time one' 77 'no Debian kernel 6.12-rt here' \
+		on_debian_13 "$tm_scripts/kernel.sh" 6.12-rt
+	expect 'nor one that is built from its source' 77 \
+		'no kernel source of version 6.1 here' \
+		on_debian_13 "$tm_scripts/kernel.sh" 6.1-debug
+	expect 'a build for it tells so too' 77 'no Debian kernel 6.1 here' \
+		on_debian_13 "$tm_scripts/build.sh" 6.1
+	expect 'a package may stand for another' 0 '^none$' \
+		said on_debian_13 missing_packages libelf1
+	expect 'but not after it was removed' 0 '^libssl3$' \
+		said on_debian_13 missing_packages libssl3
+}
+
 # locks_without FUNCTION: what lint says when that one asserts nothing.
 locks_without() {
 	rm -rf "$work/locks"
@@ -325,7 +372,7 @@ test_budget() {
 		judge 'K R sample_500' 9999
 }
 
-planned=53
+planned=60
 printf 'KTAP version 1\n1..%d\n' "$planned"
 # Fetched here, where its progress shows.
 "$tm_scripts/kernel.sh" "$kernel" >/dev/null
@@ -338,6 +385,7 @@ test_outcomes
 test_ends
 test_build
 test_wrong_calls
+test_releases
 test_budget
 test_locks
 test_hung

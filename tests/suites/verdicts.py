@@ -269,6 +269,18 @@ def test_budget():
     assert judged("K", "Q", "missed", "1")[0]
 
 
+def test_kept():
+    """what -o kept is judged by -c, from files"""
+    with tempfile.TemporaryDirectory() as directory:
+        names = [os.path.join(directory, name) for name in ("measured", "budget")]
+        for name, value in zip(names, ("520.0", "500.0")):
+            with open(name, "w", encoding="ascii") as file:
+                file.write(f"# a comment\nK Q sample_500 {value}\n")
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert bench.main(["-c", names[0], "-b", names[1]]) == 1
+            assert bench.main(["-c", names[1], "-b", names[1]]) == 0
+
+
 def test_no_budget():
     """for another kernel or QEMU there is no budget, and it says so"""
     for key in (("L", "Q"), ("K", "R")):

@@ -5,16 +5,20 @@
 # Debian's kernel source, once, and prints what kernel.sh prints.
 #
 # NAME: 6.1-debug, 6.12-debug    memory, locking, lifetimes, fault injection
+#       newest-debug             the same, of the newest kernel in Debian: see
+#                                newest.sh
 #       6.12-kcsan               data races
 #
-# A kernel has what the fragments that its name selects ask for, and nothing
-# else: guest.config, guest-VERSION.config, FLAVOUR.config and
-# FLAVOUR-VERSION.config of this directory, where they exist.
+# A kernel has what its fragments in this directory ask for, and nothing else:
+# guest.config and FLAVOUR.config, and of each of them what is for its version,
+# such as guest-from-6.12.config and guest-to-6.1.config: both have theirs in it.
 #
 # Exit status: 77 when the kernel cannot be had here, 2 when anything else is wrong.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
+# shellcheck source=scripts/newest.sh
+. "$tm_scripts/newest.sh"
 
 # To be raised when the way in which a kernel is built changes.
 build_version=2
@@ -23,10 +27,23 @@ unused_drivers='accel clk crypto dma gpu hid hwmon i2c iio infiniband input md
 	media mfd misc mmc mtd net phy pinctrl platform regulator scsi soc spi
 	staging usb video'
 
+# is_for_version FRAGMENT
+is_for_version() {
+	limit=${1##*-}
+	limit=${limit%.config}
+	case ${1##*/} in
+	*-from-*) dpkg --compare-versions "$version" ge "$limit" ;;
+	*-to-*) dpkg --compare-versions "$version" le "$limit" ;;
+	esac
+}
+
 fragments() {
-	for f in "guest" "guest-$version" "$flavour" "$flavour-$version"; do
-		f=$tm_scripts/$f.config
-		[ ! -e "$f" ] || printf '%s\n' "$f"
+	for base in "$tm_scripts/guest" "$tm_scripts/$flavour"; do
+		for f in "$base.config" "$base"-from-*.config "$base"-to-*.config; do
+			if [ -e "$f" ] && is_for_version "$f"; then
+				printf '%s\n' "$f"
+			fi
+		done
 	done
 }
 
@@ -53,8 +70,12 @@ unused_files() {
 }
 
 # Both flavours of a version are built from one copy.
+source_tree() {
+	printf '%s\n' "$cache/source/tree-$package-$(unused_files | key)"
+}
+
 prepare_source() {
-	source=$cache/source/tree-$package-$(unused_files | key)
+	source=$(source_tree)
 	lock "source-$version"
 	if [ ! -d "$source" ]; then
 		tarball=$(source_tarball "$version")
@@ -216,16 +237,65 @@ build() {
 command_line() {
 	printf 'watchdog_thresh=60'
 	case $name in
-	6.12-debug) printf ' sysctl.vm.mem_profiling=0' ;;
+	6.12-debug | newest-debug) printf ' sysctl.vm.mem_profiling=0' ;;
 	6.1-debug) printf ' tsc=reliable' ;;
 	esac
 }
 
-[ $# -eq 1 ] || die 'usage: debug-kernel.sh 6.1-debug|6.12-debug|6.12-kcsan'
+# Sets what is built from which version, and where it goes.
+select_version() {
+	found=$(source_version "$1") || exit
+	package=$1-$(printf '%s\n' "$found" | tr -c "A-Za-z0-9.+-" _)
+	# shellcheck disable=SC2046 # one word per fragment is meant
+	dir=$cache/kernel/$name-$({
+		printf '%s\n' "$package" "$build_version"
+		"$CC" --version
+		instrument
+		cat $(fragments)
+	} | key)
+}
+
+# Is everything here that a build needs of Debian? It is fetched if not.
+can_build() {
+	[ -n "$version" ] || return 1
+	select_version "$version"
+	is_built || [ -d "$(source_tree)" ] ||
+		(source_tarball "$version") >/dev/null
+}
+
+# Sets the version of the newest kernel; where the network is away the one that
+# was built last.
+select_newest() {
+	newest_enter
+	lock newest
+	newest_update 1440
+	version=$(newest_version)
+	if ! can_build; then
+		# The lists may name a version that the mirror has dropped.
+		newest_update 0
+		version=$(newest_version)
+		can_build || select_last_built
+	fi
+	unlock
+}
+
+select_last_built() {
+	dir=$(readlink "$cache/kernel/$name") || dir=/nowhere
+	is_built ||
+		cannot_be_had "kernel $name cannot be had: no source from $mirror, $suite${no_answer:+ ($no_answer)}, and none was built before"
+	warn "no source from $mirror, $suite${no_answer:+ ($no_answer)}; taking the $name that was built before, $(built_release)"
+}
+
+built_release() {
+	cat "$dir/include/config/kernel.release"
+}
+
+[ $# -eq 1 ] ||
+	die 'usage: debug-kernel.sh 6.1-debug|6.12-debug|newest-debug|6.12-kcsan'
 name=$1
 case $name in
-6.1-debug | 6.12-debug | 6.12-kcsan) ;;
-*) die "unknown kernel '$name'; use 6.1-debug, 6.12-debug or 6.12-kcsan" ;;
+6.1-debug | 6.12-debug | newest-debug | 6.12-kcsan) ;;
+*) die "unknown kernel '$name'; use 6.1-debug, 6.12-debug, newest-debug or 6.12-kcsan" ;;
 esac
 version=${name%-*} flavour=${name#*-}
 
@@ -233,21 +303,17 @@ version=${name%-*} flavour=${name#*-}
 CC=gcc
 command -v "$CC" >/dev/null || die 'no gcc; run scripts/setup.sh debug'
 
-found=$(source_version "$version") || exit
-package=$version-$(printf '%s\n' "$found" | tr -c "A-Za-z0-9.+-" _)
-# shellcheck disable=SC2046 # one word per fragment is meant
-dir=$cache/kernel/$name-$({
-	printf '%s\n' "$package" "$build_version"
-	"$CC" --version
-	instrument
-	cat $(fragments)
-} | key)
+case $version in
+newest) select_newest ;;
+*) select_version "$version" ;;
+esac
 is_built || build
 touch "$dir" "$(readlink "$dir/source")"
+[ "${name%-debug}" != newest ] || ln -sfn "$dir" "$cache/kernel/$name"
 prune "$cache/kernel" 30
 prune "$cache/source" 30
 
-assign KERNEL_RELEASE "$(cat "$dir/include/config/kernel.release")"
+assign KERNEL_RELEASE "$(built_release)"
 assign KERNEL_IMAGE "$dir/bzImage"
 assign KERNEL_BUILD "$dir"
 assign KERNEL_MODULES ''

@@ -9,7 +9,7 @@ set -eu
 
 for f in "$cache"/* "$cache"/.[!.]*; do
 	case ${f##*/} in
-	build | checkers | disk-*.ext4 | kernel | kvm-* | locks | log | newest | results | \
+	apt | build | checkers | disk-*.ext4 | kernel | kvm-* | locks | log | results | \
 		source | tmp | '*' | '.[!.]*') ;;
 	*) die "'$f' is not of this cache; nothing is removed" ;;
 	esac

@@ -12,6 +12,7 @@
 #
 # NAME: 6.1, 6.12, 6.1-rt, 6.12-rt    Debian's own
 #       6.1-debug, 6.12-debug, 6.12-kcsan  built from Debian's source
+#       newest-debug                     so is this, from the newest there is
 #       host                             the running one
 #       a path                           a kernel's build tree
 #
@@ -19,8 +20,8 @@
 # line: on Debian 12 all four, on Debian 13 those of 6.12. The first is the one
 # that this Debian has from the start.
 #
-# Exit status: 77 when the kernel cannot be had here because apt does not know it,
-# 2 when anything else is wrong.
+# Exit status: 77 when the kernel cannot be had here because apt does not know it or,
+# for newest-debug, no mirror answers; 2 when anything else is wrong.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
@@ -235,5 +236,5 @@ case $1 in
 	;;
 *-debug | *-kcsan) "$tm_scripts/debug-kernel.sh" "$1" ;;
 host) host_kernel ;;
-*) die "unknown kernel '$1'; use 6.1, 6.12, 6.1-rt, 6.12-rt, 6.1-debug, 6.12-debug, 6.12-kcsan, host or the path of a build tree" ;;
+*) die "unknown kernel '$1'; use 6.1, 6.12, 6.1-rt, 6.12-rt, 6.1-debug, 6.12-debug, newest-debug, 6.12-kcsan, host or the path of a build tree" ;;
 esac

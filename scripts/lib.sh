@@ -232,7 +232,8 @@ source_tarball() {
 			die "cannot download linux-source-$1"
 		dpkg-deb --fsys-tarfile "$deb" |
 			tar -x -C "$tmp" --strip-components=3 \
-				"./usr/src/linux-source-$1.tar.xz"
+				"./usr/src/linux-source-$1.tar.xz" ||
+			die "cannot unpack linux-source-$1"
 		rm -f "$deb"
 		publish "$tmp" "$dir"
 	fi
@@ -282,10 +283,11 @@ kernel_reports="$kernel_reports|.*still has objects|kobject: .* failed"
 kernel_reports="$kernel_reports|sysfs: cannot create|debugfs: .* already present"
 kernel_reports="$kernel_reports|seq_file: buggy)"
 
-# debugfs of 6.12 warns of itself when a file is opened between the two steps of a
+# debugfs, from 6.12 on, warns of itself when a file is opened between the two steps of a
 # module's unloading, try_release_module_ref() and MODULE_STATE_GOING: the opener
 # gets ENXIO, as it should. That one warning is none of the module's.
-known_report='WARNING: .* at fs/debugfs/file\.c:[0-9]+ full_proxy_open\+'
+# 7.x names the file first, and two functions of that kind.
+known_report='WARNING: (.* at )?fs/debugfs/file\.c:[0-9]+ (at )?full_proxy_open(_[a-z]+)?\+'
 
 # reports FILE: the numbers of the lines where a kernel log reports a bug, but for
 # the known one: it, and the line that announces it, are left out.

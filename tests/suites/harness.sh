@@ -149,6 +149,11 @@ test_known_report() {
 	expect 'the known race of debugfs is no report' 0 '^none$' \
 		report_in "$work/known"
 	expect 'and it is counted' 0 '^2$' known_reports "$work/known"
+	cat >"$work/newer" <<-'END'
+		[   50.522772] ------------[ cut here ]------------
+		[   50.523132] WARNING: fs/debugfs/file.c:461 at full_proxy_open_regular+0xa7/0x2f7, CPU#1: cat/76
+	END
+	expect 'nor is it as 7.x puts it' 0 '^none$' report_in "$work/newer"
 	for line in '------------[ cut here ]------------' \
 		'WARNING: CPU: 1 PID: 76 at fs/debugfs/file.c:99 debugfs_file_get+0x1/0x2' \
 		'BUG: KASAN: slab-use-after-free in full_proxy_open+0x1/0x2'; do
@@ -317,6 +322,30 @@ test_releases() {
 		said on_debian_13 missing_packages libssl3
 }
 
+# offline: a machine with no way to a mirror, and with a cache of its own.
+offline() {
+	PATH=$work/offline:$PATH TASKMONITOR_CACHE=$work/cache \
+		"$tm_scripts/kernel.sh" newest-debug
+}
+
+test_newest() {
+	mkdir "$work/offline"
+	for tool in apt-get apt-cache; do
+		printf '#!/bin/sh\nexit 100\n' >"$work/offline/$tool"
+		chmod +x "$work/offline/$tool"
+	done
+	expect 'without a network the newest kernel cannot be had' 77 \
+		'kernel newest-debug cannot be had: no source from http' offline
+	mkdir -p "$work/built/include/config" "$work/cache/source/tree" \
+		"$work/cache/kernel"
+	echo 7.0.0 >"$work/built/include/config/kernel.release"
+	ln -s "$work/cache/source/tree" "$work/built/source"
+	ln -s "$work/built" "$work/cache/kernel/newest-debug"
+	expect 'then it is the one that was built last' 0 \
+		"^KERNEL_RELEASE='7.0.0'\$" offline
+	expect 'which is said' 0 'warning: no source from .*, 7.0.0$' offline
+}
+
 # locks_without FUNCTION: what lint says when that one asserts nothing.
 locks_without() {
 	rm -rf "$work/locks"
@@ -350,7 +379,7 @@ said() {
 	printf '%s\n' "${out:-none}"
 }
 
-planned=54
+planned=57
 printf 'KTAP version 1\n1..%d\n' "$planned"
 # Fetched here, where its progress shows.
 "$tm_scripts/kernel.sh" "$kernel" >/dev/null
@@ -364,6 +393,7 @@ test_ends
 test_build
 test_wrong_calls
 test_releases
+test_newest
 test_locks
 test_hung
 if [ "$count" -ne "$planned" ]; then

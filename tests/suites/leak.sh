@@ -220,6 +220,23 @@ active() {
 	awk -v name="$1" '$1 == name { print $2 }' /proc/slabinfo
 }
 
+# With one PID a batch is one object, and what of it is lost is none.
+counted_objects() {
+	[ -e $sample_slab/shrink ] || skip 'no slab cache of samples'
+	monitored_crowd 32
+	produce 3200
+	is "$(active task_sample)" \
+		$(($(stat_of samples) + $(cat $parameters/reserve))) \
+		'objects in use: the samples and the reserve'
+	rows >/dev/null
+	drop_caches
+	is "$(active task_sample)" \
+		$(($(stat_of samples) + $(cat $parameters/reserve))) \
+		'objects in use when some were given back'
+}
+t 'trap 36 each object of the slab is a sample or in the reserve' counted_objects \
+	period_ms=3600000
+
 references() {
 	echo "$(active pid) $(active task_struct)"
 }

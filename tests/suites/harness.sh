@@ -19,6 +19,8 @@ set -eu
 kernel=${HARNESS_KERNEL:-6.12}
 work=$(mktemp -d)
 background='' hung=''
+# As it was before a test changed it in a subshell.
+host_path=$PATH
 
 cleanup() {
 	for p in $background $hung; do
@@ -297,7 +299,7 @@ on_debian_13() {
 	chmod +x "$work"/apt/*
 	rm -rf "$work/cache"
 	(
-		PATH=$work/apt:$PATH TASKMONITOR_CACHE=$work/cache
+		PATH=$work/apt:$host_path TASKMONITOR_CACHE=$work/cache
 		export PATH TASKMONITOR_CACHE
 		"$@"
 	)
@@ -324,7 +326,7 @@ test_releases() {
 
 # offline: a machine with no way to a mirror, and with a cache of its own.
 offline() {
-	PATH=$work/offline:$PATH TASKMONITOR_CACHE=$work/cache \
+	PATH=$work/offline:$host_path TASKMONITOR_CACHE=$work/cache \
 		"$tm_scripts/kernel.sh" newest-debug
 }
 

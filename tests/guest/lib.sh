@@ -52,6 +52,12 @@ cmp_int() {
 	test "$1" "$2" "$3" || fail "$4: $1 is not $2 $3"
 }
 
+# Nothing is ever written to it. A read of it that gives up is a pause that needs
+# no process: on a kernel that looks for mistakes a fork takes 50 ms of CPU.
+never=/tmp/never
+[ -p $never ] || mkfifo $never
+exec 9<>$never
+
 # wait_for SECONDS COMMAND...: polls until the command succeeds.
 wait_for() {
 	tries=$(($1 * 50))
@@ -59,7 +65,8 @@ wait_for() {
 	until "$@"; do
 		tries=$((tries - 1))
 		[ "$tries" -gt 0 ] || return 1
-		usleep 20000
+		# shellcheck disable=SC3045 # busybox has it
+		read -r -t 0.02 _ <&9 || :
 	done
 }
 
@@ -68,12 +75,23 @@ load() {
 }
 
 loaded() {
-	grep -q '^taskmonitor ' /proc/modules
+	while read -r module _; do
+		[ "$module" != taskmonitor ] || return 0
+	done </proc/modules
+	return 1
+}
+
+# find_stat NAME: sets $found to that figure of the statistics.
+find_stat() {
+	while read -r name found; do
+		[ "$name" != "$1" ] || return 0
+	done <"$stats"
+	return 1
 }
 
 # stat_of NAME: a figure of the statistics.
 stat_of() {
-	awk -v name="$1" '$1 == name { print $2 }' "$stats"
+	! find_stat "$1" || echo "$found"
 }
 
 add() {
@@ -179,7 +197,7 @@ monitored_crowd() {
 
 # stat_is NAME OPERATOR BOUND: for wait_for.
 stat_is() {
-	test "$(stat_of "$1")" "$2" "$3"
+	find_stat "$1" && test "$found" "$2" "$3"
 }
 
 # produce N: samples as fast as can be until there are N, then stops.
@@ -280,7 +298,14 @@ pause_ms() {
 }
 
 uptime_s() {
-	sed 's/\..*//' /proc/uptime
+	read -r up _ </proc/uptime
+	echo "${up%.*}"
+}
+
+# is_past N: so many seconds since the boot.
+is_past() {
+	read -r up _ </proc/uptime
+	[ "${up%.*}" -ge "$1" ]
 }
 
 # uptime_cs: in hundredths of a second.
@@ -292,14 +317,18 @@ kernel_thread() {
 	pidof taskmonitor
 }
 
-# kthreads: how many there are. One that kthread_stop() has waited for can still
-# be seen for a moment: PF_EXITING, 4, in the flags of its stat tells.
-kthreads() {
+# count_kthreads: sets $nr_kthreads. One that kthread_stop() has waited for can
+# still be seen for a moment: PF_EXITING, 4, in the flags of its stat tells.
+count_kthreads() {
 	nr_kthreads=0
 	for tid in $(pidof taskmonitor); do
 		flags=$(cut -d ' ' -f 9 "/proc/$tid/stat" 2>/dev/null) || :
 		[ $((${flags:-4} & 4)) -ne 0 ] || nr_kthreads=$((nr_kthreads + 1))
 	done
+}
+
+kthreads() {
+	count_kthreads
 	echo "$nr_kthreads"
 }
 
@@ -311,7 +340,8 @@ nothing_left() {
 		/sys/kernel/debug/shrinker/taskmonitor*; do
 		[ ! -e "$f" ] || fail "$f is still there"
 	done
-	is "$(kthreads)" 0 'kthreads left'
+	count_kthreads
+	is "$nr_kthreads" 0 'kthreads left'
 	# A shrinker that is left would be called now, and is not there any more.
 	drop_caches
 }

@@ -7,6 +7,7 @@ A head is a comment in the first lines of a suite:
     #   kernels  6.1 6.12+full     what `make test` runs it on
     #   by-name  *-rt              what else it can run on
     #   memory   128M              of the VM
+    #   cpus     1                 of the VM
     #   needs    disk icount numa
     #   cmdline  preempt=full      for the guest's kernel
     #   seconds  77                of CPU, about: the longest are started first
@@ -28,7 +29,7 @@ VARIANTS = {
 # What scripts/vm.sh takes for a need; the disk's name comes behind -d.
 NEEDS = {"disk": "-d", "icount": "-I", "numa": "-n"}
 
-KEYS = ("kernels", "by-name", "memory", "needs", "cmdline", "seconds")
+KEYS = ("kernels", "by-name", "memory", "cpus", "needs", "cmdline", "seconds")
 
 
 class Suite:
@@ -41,6 +42,7 @@ class Suite:
         self.kernels = head.get("kernels", "").split()
         self.by_name = head.get("by-name", "").split()
         self.memory = head.get("memory")
+        self.cpus = head.get("cpus")
         self.needs = head.get("needs", "").split()
         self.cmdline = head.get("cmdline", "")
         self.seconds = int(head.get("seconds", 60))
@@ -116,6 +118,8 @@ def vm_options(kernel, suite, disk):
     memory = suite.memory or variant.get("memory")
     if memory:
         options += ["-m", memory]
+    if suite.cpus:
+        options += ["-c", suite.cpus]
     for need in dict.fromkeys(suite.needs + variant.get("needs", [])):
         options += [NEEDS[need]] + ([disk()] if need == "disk" else [])
     return options

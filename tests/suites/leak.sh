@@ -7,25 +7,30 @@
 # Suite:
 #   kernels  newest-debug 6.1-debug
 #   by-name  *-debug
-#   seconds  190
+#   memory   256M
+#   cpus     1
+#   cmdline  kunit.enable=0
+#   seconds  60
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/guest/inject.sh
 . "${0%/*}/inject.sh"
 
 kmemleak=/sys/kernel/debug/kmemleak
+parts=/tmp/parts
+leaks=/tmp/leaks
+: >$parts
 
-# What there is now is taken as it is: from here on every leak counts.
-watch_leaks() {
+# A search costs as much as the rest of a test, so there is one for all of them,
+# the last. When an object was allocated tells which test lost it.
+
+# part NAME: what is allocated from now on is that part's.
+part() {
 	[ -e $kmemleak ] || skip 'no kmemleak in this kernel'
-	echo clear >$kmemleak
+	sed -n "s/^jiffies: \(.*\)/\1 $1/p" /proc/timer_list | head -n 1 >>$parts
 }
 
-is_past() {
-	[ "$(uptime_s)" -ge "$1" ]
-}
-
-# Writes to /tmp/leaks what nothing refers to any more. What is younger than five
+# Writes to $leaks what nothing refers to any more. What is younger than five
 # seconds is not looked at; and the first scan only notes checksums, for what
 # changes is in use. By dd, since debugfs knows nothing of sendfile().
 find_leaks() {
@@ -33,31 +38,31 @@ find_leaks() {
 	for _ in 1 2; do
 		echo scan >$kmemleak || fail 'kmemleak has switched itself off'
 	done
-	dd if=$kmemleak of=/tmp/leaks bs=4096 status=none || fail 'kmemleak tells nothing'
+	dd if=$kmemleak of=$leaks bs=4096 status=none || fail 'kmemleak tells nothing'
 }
 
 nr_leaks() {
-	grep -c '^unreferenced object' /tmp/leaks
+	grep -c '^unreferenced object' "$1"
 }
 
-# leave_out_of_leaks FUNCTION: what it has allocated is the kernel's to lose.
-leave_out_of_leaks() {
-	awk -v theirs="$1" '
-		function flush() { if (!known) printf "%s", object; object = known = "" }
+# split_leaks [FUNCTION]: to one file for each part what it has lost. What FUNCTION
+# has allocated is left out: that is the kernel's to lose, and so is what is older
+# than all of this.
+split_leaks() {
+	awk -v theirs="${1:--}" -v leaks=$leaks '
+		function flush(   i) {
+			for (i = nr; i && at < from[i]; i--)
+				;
+			if (i && !known)
+				printf "%s", object >>(leaks "." name[i])
+			object = known = ""
+		}
+		FILENAME != leaks { from[++nr] = $1; name[nr] = $2; next }
 		/^unreferenced object/ { flush() }
+		/ jiffies [0-9]/ { at = $0; sub(/.* jiffies /, "", at); at += 0 }
 		index($0, "] " theirs "+") { known = 1 }
 		{ object = object $0 "\n" }
-		END { flush() }' /tmp/leaks >/tmp/ours
-	mv /tmp/ours /tmp/leaks
-}
-
-# no_leaks [FUNCTION]: the kernel itself has none here but what FUNCTION loses, so
-# any other is ours.
-no_leaks() {
-	find_leaks
-	[ $# -eq 0 ] || leave_out_of_leaks "$1"
-	[ ! -s /tmp/leaks ] ||
-		fail "$(nr_leaks) objects are lost: $(head -n 40 /tmp/leaks)"
+		END { flush() }' $parts $leaks
 }
 
 unload() {
@@ -71,42 +76,35 @@ no_news() {
 	dmesg -n 4
 }
 
-# The proof that the other tests here can fail.
-control() {
-	watch_leaks
-	insmod /taskmonitor-kunit.ko || fail 'the module with the unit tests'
-	echo 20 >$parameters/lose
-	unload
-	no_news
-	find_leaks
-	# What an old stack still points to is not seen.
-	cmp_int "$(nr_leaks)" -ge 15 'of 20 objects that were lost on purpose'
-	cmp_int "$(grep -c 'size 256\|size 512' /tmp/leaks)" -ge 15 'of their size'
-}
-t 'control: what is lost on purpose is found' control -
-
+# life N: of the same crowd while it lives.
 life() {
-	load period_ms=1 target=1
-	monitored_crowd 5
+	load period_ms=5 target=1
+	[ -s /tmp/crowd ] || crowd 3
+	while read -r pid; do
+		add "$pid"
+	done </tmp/crowd
 	wait_for 60 stat_is taken -ge 30 || fail 'no 30 samples in a minute'
 	rows >/dev/null
 	dd if=$file bs=100 count=3 of=/dev/null status=none
 	remove "$pid"
 	drop_caches
 	[ $(($1 % 2)) -eq 0 ] || stop
-	[ $(($1 % 3)) -eq 0 ] || clean_up
+	if [ $(($1 % 3)) -eq 0 ]; then
+		clean_up
+		: >/tmp/crowd
+	fi
 	! loaded || unload
 }
 
 lives() {
-	watch_leaks
+	part lives
+	: >/tmp/crowd
 	for i in 1 2 3 4 5 6 7 8 9 10; do
 		life $i
 	done
 	nothing_left
-	no_leaks
 }
-t 'T1Q4 ten lives of the module lose nothing' lives -
+t 'ten lives of the module leave nothing' lives -
 
 # load_fails ERROR "PARAMETERS"
 load_fails() {
@@ -114,30 +112,19 @@ load_fails() {
 	nothing_left
 }
 
-# What can be seen without a process, for each of many loads; nothing_left is for
-# the end of them.
-nothing_in_sight() {
-	for f in /sys/module/taskmonitor "$file" "$stats" "$attribute" \
-		"$sample_slab"; do
-		[ ! -e "$f" ] || fail "fault $((faults + 1)): $f is still there"
-	done
-}
-
-loaded_or_not() {
-	read -r answer </tmp/answer
-	case $answer in
-	0) rmmod taskmonitor || fail "rmmod after fault $((faults + 1))" ;;
-	ENOMEM) echo >>/tmp/failed_loads ;;
-	*) fail "fault $((faults + 1)): $(cat /tmp/answer)" ;;
-	esac
-	nothing_in_sight
-}
-
 # allocations_of "PARAMETERS": how many a load asks for. None of them fails.
 allocations_of() {
 	tmtool fail-nth 100000 insmod /taskmonitor.ko "$1" >/tmp/answer
 	! loaded || rmmod taskmonitor
 	echo $((100000 - $(tail -n 1 /tmp/answer)))
+}
+
+# faults_of_load FIRST STEP: sets $faults and $failed.
+faults_of_load() {
+	tmtool load-faults /taskmonitor.ko taskmonitor 'target=1 reserve=1' \
+		"$1" "$2" /sys/module/taskmonitor "$file" "$stats" \
+		"$attribute" "$sample_slab" >/tmp/answer || fail 'a load goes wrong'
+	read -r faults failed </tmp/answer
 }
 
 # Cache, reserve, shrinker, monitor, sample, kthread and three files.
@@ -148,70 +135,35 @@ each_faults_of_load() {
 	leave_out __kmem_cache_create_args
 	# What needs a page needs it for an object.
 	not_by fail_page_alloc
-	each_fault loaded_or_not insmod /taskmonitor.ko 'target=1 reserve=1'
-	cmp_int "$(wc -l </tmp/failed_loads)" -ge 8 'loads that failed'
+	faults_of_load 1 1
+	cmp_int "$failed" -ge 8 'loads that failed'
 }
 
 # Without filters every allocation of the system call counts. Those before the
 # module's init are the kernel's; of the hundreds after that, most are for the
 # cache's files in sysfs: one in seven fails.
 some_faults_of_load() {
-	first=$(allocations_of period_ms=0)
-	last=$(allocations_of 'target=1 reserve=1')
-	cmp_int "$last" -ge $((first + 50)) 'allocations of a load'
-	while [ "$first" -lt "$last" ]; do
-		tmtool fail-nth "$first" insmod /taskmonitor.ko \
-			'target=1 reserve=1' >/tmp/answer
-		loaded_or_not
-		faults=$((faults + 1))
-		first=$((first + 7))
-	done
-	cmp_int "$(wc -l </tmp/failed_loads)" -ge 4 'loads that failed'
+	faults_of_load "$(allocations_of period_ms=0)" 7
+	cmp_int "$faults" -ge 8 'allocations of a load that failed'
+	cmp_int "$failed" -ge 4 'loads that failed'
 }
 
 failed_loads() {
 	faults_on
-	watch_leaks
+	part failed_loads
 	load_fails EINVAL period_ms=0
 	load_fails EINVAL reserve=0
 	load_fails ESRCH target=4194304
 	: >/tmp/input
-	: >/tmp/failed_loads
-	faults=0
 	how=some
 	! fail_nth_is_filtered || how=each
 	only_below do_one_initcall
 	"$how"_faults_of_load
 	faults_off
 	nothing_left
-	note "$faults faults, $(wc -l </tmp/failed_loads) loads failed"
-	case $(uname -r) in
-	# Forgets the name of a cache whose files in sysfs cannot be made.
-	6.1.*)
-		no_news
-		no_leaks sysfs_slab_add
-		;;
-	*) no_leaks ;;
-	esac
+	note "$faults faults, $failed loads failed"
 }
-t 'trap 20 each allocation of a load fails: nothing is lost, nothing is left' \
-	failed_loads -
-
-dead_and_removed() {
-	watch_leaks
-	tmtool churn $file "$(scaled 4000)"
-	for i in 1 2 3; do
-		sleeper
-		add "$pid"
-		kill -9 "$pid"
-		wait_for 20 gone "$pid"
-		drop_caches
-	done
-	unload
-	no_leaks
-}
-t 'PIDs that are removed, dead or reclaimed lose nothing' dead_and_removed \
-	period_ms=20
+t 'trap 20 each allocation of a load fails: nothing is left' failed_loads -
 
 # active CACHE: objects of it in use. What the kernel only holds back, for lack
 # of anything better to do with it, is given back first.
@@ -269,10 +221,10 @@ churn() {
 }
 
 removed_pids() {
-	judge_references churn "$(scaled 4000)"
+	part removed_pids
+	judge_references churn "$(scaled 1200)"
 }
-t 'trap 10 references: PIDs added, killed and removed' removed_pids \
-	period_ms=3600000
+t 'trap 10 references: PIDs added, killed and removed' removed_pids period_ms=20
 
 none_monitored() {
 	drop_caches
@@ -288,10 +240,44 @@ leave() {
 	wait_for 60 none_monitored || fail "$(stat_of monitors) are never reclaimed"
 }
 
+# A multiple of the shrinker's batch, for what is less than one may stay.
 reclaimed_pids() {
-	judge_references leave "$(scaled 4000)"
+	part reclaimed_pids
+	judge_references leave "$(scaled 1200)"
 }
 t 'trap 10 references: PIDs added, killed and left to reclaim' \
 	reclaimed_pids period_ms=3600000
+
+# The proof that the last test can fail.
+lost_on_purpose() {
+	part lost_on_purpose
+	insmod /taskmonitor-kunit.ko || fail 'the module with the unit tests'
+	echo 20 >$parameters/lose
+	unload
+	part the_search
+	no_news
+	find_leaks
+	case $(uname -r) in
+	# Forgets the name of a cache whose files in sysfs cannot be made.
+	6.1.*) split_leaks sysfs_slab_add ;;
+	*) split_leaks ;;
+	esac
+	lost=$leaks.lost_on_purpose
+	# What an old stack still points to is not seen.
+	cmp_int "$(nr_leaks $lost)" -ge 15 'of 20 objects that were lost on purpose'
+	cmp_int "$(grep -c 'size 256\|size 512' $lost)" -ge 15 'of their size'
+}
+t 'control: what is lost on purpose is found' lost_on_purpose -
+
+no_leaks() {
+	[ -s $leaks ] || fail 'there was no search'
+	for lost in $leaks.*; do
+		[ "$lost" = $leaks.lost_on_purpose ] ||
+			note "$(nr_leaks "$lost") objects of ${lost#"$leaks."}: $(head -n 40 "$lost")"
+	done
+	is "$(echo $leaks.*)" $leaks.lost_on_purpose 'parts that lose something'
+}
+t 'T1Q4 lives, failed loads, PIDs removed, dead or reclaimed: they lose nothing' \
+	no_leaks -
 
 run_tests

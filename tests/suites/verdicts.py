@@ -210,6 +210,8 @@ def test_options():
     assert suites.vm_options("6.1", known["pressure"], lambda: "/disk") == \
         ["-m", "128M", "-d", "/disk"]
     assert "-I" in suites.vm_options("6.1", known["linear"], None)
+    assert suites.vm_options("6.1-debug", known["leak"], None) == \
+        ["-m", "256M", "-c", "1"]
     assert suites.vm_options("6.12+numa", known["lab"], None) == ["-m", "512M", "-n"]
     assert "preempt=full" in suites.command_line("6.12+full", known["lab"], "")
     line = suites.command_line("6.1-debug", known["stress"], "7,300")

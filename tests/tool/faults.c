@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -141,5 +142,46 @@ int cmd_insmod(int argc, char **argv)
 	ret = syscall(SYS_finit_module, fd, argv[1], 0);
 	disarm();
 	print_result(ret);
+	return 0;
+}
+
+/* What is there after a load that failed, or after an unload. */
+static void none_of(char **paths, unsigned long nth)
+{
+	for (; *paths; paths++) {
+		if (access(*paths, F_OK) && errno == ENOENT)
+			continue;
+		fprintf(stderr, "fault %lu: %s is still there\n", nth, *paths);
+		exit(1);
+	}
+}
+
+/* One process for all of it: starting one for each costs more than the loads. */
+int cmd_load_faults(int argc, char **argv)
+{
+	unsigned long nth = number(argv[3]), step = number(argv[4]);
+	unsigned long loads = 0, failed = 0;
+	int fd = open_or_die(argv[0], O_RDONLY), err;
+	char text[24];
+	bool hit;
+
+	(void)argc;
+	fault_nth = text;
+	do {
+		snprintf(text, sizeof(text), "%lu", nth);
+		arm();
+		err = syscall(SYS_finit_module, fd, argv[2], 0) ? errno : 0;
+		disarm();
+		hit = !atol(faults_left);
+		errno = err;
+		if (err ? err != ENOMEM :
+			  syscall(SYS_delete_module, argv[1], O_NONBLOCK))
+			die(text);
+		none_of(argv + 5, nth);
+		loads += hit;
+		failed += hit && err;
+		nth += step;
+	} while (hit);
+	printf("%lu %lu\n", loads, failed);
 	return 0;
 }

@@ -48,6 +48,8 @@ static const struct command commands[] = {
 	{ "leave", "FILE COUNT", 2, cmd_leave },
 	{ "put", "FILE", 1, cmd_put },
 	{ "fail-nth", "N COMMAND...", 2, cmd_fail_nth },
+	{ "load-faults", "FILE NAME PARAMETERS FIRST STEP [PATH]...", 5,
+	  cmd_load_faults },
 	{ "read", "FILE", 1, cmd_read },
 	{ "fuzz", "SEED COUNT", 2, cmd_fuzz },
 	{ "stress", "SEED SECONDS MODULE", 3, cmd_stress },

@@ -67,6 +67,12 @@ int cmd_put(int argc, char **argv);
 int cmd_read(int argc, char **argv);
 /* Load the module FILE with PARAMETERS. */
 int cmd_insmod(int argc, char **argv);
+/*
+ * Load the module NAME while the allocation FIRST fails; then while the one STEP
+ * later does; and so on until there are no more. No such load may leave any of
+ * the PATHs behind. Prints how many loads there were, and how many failed.
+ */
+int cmd_load_faults(int argc, char **argv);
 
 /* load.c: CPU time and memory that are used up */
 

@@ -43,7 +43,7 @@ def run_all(lab, pairs):
             continue
         guests[base] = None
         if lab.has(base):
-            units = any(s.name == "unit" for k, s in pairs if k == kernel)
+            units = any("kunit" in s.needs for k, s in pairs if k == kernel)
             guests[base] = lab.guest(base, units)
             continue
         missing = report.Report(base, base, "-")

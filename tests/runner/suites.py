@@ -8,7 +8,7 @@ A head is a comment in the first lines of a suite:
     #   by-name  *-rt              what else it can run on
     #   memory   128M              of the VM
     #   cpus     1                 of the VM
-    #   needs    disk icount numa
+    #   needs    disk icount numa kunit
     #   cmdline  preempt=full      for the guest's kernel
     #   seconds  77                of CPU, about: the longest are started first
 """
@@ -26,8 +26,9 @@ VARIANTS = {
     "numa": {"needs": ["numa"], "memory": "512M"},
 }
 
-# What scripts/vm.sh takes for a need; the disk's name comes behind -d.
-NEEDS = {"disk": "-d", "icount": "-I", "numa": "-n"}
+# What scripts/vm.sh takes for a need; the disk's name comes behind -d. kunit is a
+# second module in the guest, with the unit tests in it.
+NEEDS = {"disk": "-d", "icount": "-I", "numa": "-n", "kunit": None}
 
 KEYS = ("kernels", "by-name", "memory", "cpus", "needs", "cmdline", "seconds")
 
@@ -121,7 +122,8 @@ def vm_options(kernel, suite, disk):
     if suite.cpus:
         options += ["-c", suite.cpus]
     for need in dict.fromkeys(suite.needs + variant.get("needs", [])):
-        options += [NEEDS[need]] + ([disk()] if need == "disk" else [])
+        if NEEDS[need]:
+            options += [NEEDS[need]] + ([disk()] if need == "disk" else [])
     return options
 
 

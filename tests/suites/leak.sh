@@ -9,6 +9,7 @@
 #   by-name  *-debug
 #   memory   256M
 #   cpus     1
+#   needs    kunit
 #   cmdline  kunit.enable=0
 #   seconds  60
 # shellcheck source=tests/guest/lib.sh

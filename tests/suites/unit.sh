@@ -7,6 +7,7 @@
 # Suite:
 #   kernels  newest-debug 6.1-debug
 #   by-name  *-debug
+#   needs    kunit
 #   seconds  22
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"

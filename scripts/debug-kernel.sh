@@ -202,6 +202,8 @@ trim() {
 	rm -f "$objects"/vmlinux* "$objects"/.vmlinux* "$objects"/.tmp_vmlinux* \
 		"$objects/asked" "$objects/dropped" "$objects/compiled"
 	mv "$objects/arch/x86/boot/bzImage" "$objects/bzImage"
+	# From 6.13 on it names the place where it was built.
+	sed -i "s,$objects\$,$dir," "$objects/Makefile"
 	find "$objects" -path "$objects/scripts" -prune -o \
 		-path "$objects/tools/objtool" -prune -o \
 		-path "$objects/arch/x86/boot/*" -type f -exec rm -f {} + -o \
@@ -259,24 +261,24 @@ select_version() {
 can_build() {
 	[ -n "$version" ] || return 1
 	select_version "$version"
-	is_built || [ -d "$(source_tree)" ] ||
-		(source_tarball "$version") >/dev/null
+	! is_built && ! [ -d "$(source_tree)" ] || return 0
+	lock "source-$version"
+	(source_tarball "$version") >/dev/null && fetched=0 || fetched=1
+	unlock
+	return "$fetched"
 }
 
 # Sets the version of the newest kernel; where the network is away the one that
 # was built last.
 select_newest() {
 	newest_enter
-	lock newest
 	newest_update 1440
 	version=$(newest_version)
-	if ! can_build; then
-		# The lists may name a version that the mirror has dropped.
-		newest_update 0
-		version=$(newest_version)
-		can_build || select_last_built
-	fi
-	unlock
+	! can_build || return 0
+	# The lists may name a version that the mirror has dropped.
+	newest_update 0
+	version=$(newest_version)
+	can_build || select_last_built
 }
 
 select_last_built() {

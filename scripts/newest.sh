@@ -60,22 +60,30 @@ newest_enter() {
 	export APT_CONFIG
 }
 
+is_fresh() {
+	[ -n "$(find "$newest_root/asked" -mmin "-$1" 2>/dev/null)" ]
+}
+
 # newest_update MINUTES: asks the mirror, unless this process did or any did no
 # longer ago than that. Without an answer the lists stay as they are, and $no_answer
 # says why.
 newest_update() {
-	[ -z "${newest_asked-}" ] || return 0
-	stamp=$newest_root/asked
-	[ -z "$(find "$stamp" -mmin "-$1" 2>/dev/null)" ] || return 0
-	say "asking $mirror for the newest kernel in $suite"
+	[ -z "${newest_asked-}" ] && ! is_fresh "$1" || return 0
 	newest_asked=yes
-	no_answer=
+	lock newest
+	is_fresh "$1" || newest_ask
+	unlock
+}
+
+newest_ask() {
+	say "asking $mirror for the newest kernel in $suite"
 	apt-get -qq --error-on=any update >"$newest_root/log" 2>&1 ||
 		no_answer=$(sed -n 's/^[EW]: //p' "$newest_root/log" | head -n 1)
 	# With lists it can do without an answer for as long.
 	[ -n "$(newest_version)" ] || return 0
-	: >"$stamp"
-	[ -z "$no_answer" ] || warn "taking the kernels known before: $no_answer"
+	: >"$newest_root/asked"
+	[ -z "${no_answer-}" ] ||
+		warn "taking the kernels known before: $no_answer"
 }
 
 # newest_version: 7.3, say: of all kernel sources that apt knows here the one with

@@ -114,8 +114,8 @@ one_fault() {
 }
 
 count_fault() {
-	[ "$(cat /sys/kernel/debug/failslab/times)" = 1 ] ||
-		faults=$((faults + 1))
+	read -r times </sys/kernel/debug/failslab/times
+	[ "$times" = 1 ] || faults=$((faults + 1))
 }
 
 # fail_samples: from now on there is no memory for a sample, however long anyone

@@ -15,10 +15,11 @@
 
 : >/tmp/input
 
-# out_of_memory: what tmtool answered is an error that a lack of memory may have. EAGAIN
-# is one of fork()'s.
+# out_of_memory: what tmtool answered, now in $answer, is an error that a lack of
+# memory may have. EAGAIN is one of fork()'s.
 out_of_memory() {
-	case $(head -n 1 /tmp/answer) in
+	read -r answer </tmp/answer
+	case $answer in
 	ENOMEM | EFAULT | EAGAIN) return 0 ;;
 	[0-9]*) return 1 ;;
 	esac
@@ -31,13 +32,13 @@ remember() {
 
 unchanged() {
 	cat $file $stats | cmp - /tmp/before ||
-		fail "fault $((faults + 1)) was answered $(head -n 1 /tmp/answer), and something changed"
+		fail "fault $((faults + 1)) was answered $answer, and something changed"
 }
 
 added_or_not() {
 	if out_of_memory; then
 		unchanged
-		head -n 1 /tmp/answer >>/tmp/memory_errors
+		echo "$answer" >>/tmp/memory_errors
 		return
 	fi
 	[ "$(nr_rows "$pid")" = 1 ] || fail 'it was added without a sample'
@@ -66,8 +67,12 @@ t 'each allocation of adding a PID fails: ENOMEM, and nothing half added' adding
 
 # What failed was tried again, and then the file is read as it is.
 read_whole() {
-	! grep -vxE 'ENOMEM|EFAULT' /tmp/errors || fail 'another error'
-	cat /tmp/errors >>/tmp/memory_errors
+	while read -r error; do
+		case $error in
+		ENOMEM | EFAULT) echo "$error" >>/tmp/memory_errors ;;
+		*) fail "another error, $error" ;;
+		esac
+	done </tmp/errors
 	sed '$d' /tmp/answer | cmp - /tmp/before ||
 		fail "after fault $((faults + 1)), $(cat /tmp/errors), it differs"
 }
@@ -93,7 +98,7 @@ started_or_not() {
 	if out_of_memory; then
 		is "$(kernel_thread)" '' 'kthreads after a start that failed'
 		unchanged
-		head -n 1 /tmp/answer >>/tmp/memory_errors
+		echo "$answer" >>/tmp/memory_errors
 		return
 	fi
 	[ -n "$(kernel_thread)" ] || fail 'start succeeded, and there is no kthread'
@@ -129,7 +134,7 @@ each_faults_of_kthreadd() {
 	while :; do
 		echo $((faults + 1)) >/proc/2/fail-nth
 		start_once
-		left=$(cat /proc/2/fail-nth)
+		read -r left </proc/2/fail-nth
 		echo 0 >/proc/2/fail-nth
 		started_or_not
 		[ "$left" = 0 ] || break

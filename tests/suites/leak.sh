@@ -274,7 +274,7 @@ t 'control: what is lost on purpose is found' lost_on_purpose -
 
 no_leaks() {
 	[ -s $leaks ] || fail 'there was no search'
-	for lost in $leaks.*; do
+	for lost in "$leaks".*; do
 		[ "$lost" = $leaks.lost_on_purpose ] ||
 			note "$(nr_leaks "$lost") objects of ${lost#"$leaks."}: $(head -n 40 "$lost")"
 	done

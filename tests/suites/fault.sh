@@ -7,7 +7,9 @@
 # Suite:
 #   kernels  newest-debug 6.1-debug
 #   by-name  *-debug
-#   seconds  110
+#   memory   256M
+#   cpus     1
+#   seconds  60
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/guest/inject.sh

@@ -140,27 +140,27 @@ flat() {
 
 samples() {
 	monitored_crowd 20
-	produce 1000
+	produce 4000
 	probes
-	everything '1000 samples' few
-	produce 1000000
-	everything '1000000 samples' many
-	flat 'with a million samples'
+	everything '4000 samples' few
+	produce 200000
+	everything '200000 samples' many
+	flat 'with 200,000 samples'
 }
-t 'the longest hold is the same with 1,000 samples and 1,000,000' samples
+t 'the longest hold is the same with 4,000 samples and 200,000' samples
 
 ended() {
 	monitored_crowd 100
 	produce 20000
 	probes
 	everything 'none ended' few
-	add_ended 10000
+	add_ended 3000
 	produce "$(($(stat_of samples) + 20000))"
-	is "$(stat_of monitors)" 10100 'processes monitored'
-	everything '10000 ended' many
-	flat 'with 10,000 ended processes'
+	is "$(stat_of monitors)" 3100 'processes monitored'
+	everything '3000 ended' many
+	flat 'with 3,000 ended processes'
 }
-t 'trap 40 the longest hold is the same with no and with 10,000 ended processes' ended
+t 'trap 40 the longest hold is the same with no and with 3,000 ended processes' ended
 
 processes() {
 	monitored_crowd 100
@@ -169,7 +169,7 @@ processes() {
 	everything '100 processes' few
 	mv /tmp/crowd /tmp/first
 	monitored_crowd 900
-	produce 200000
+	produce 100000
 	everything '1000 processes' many
 	flat 'with 1000 processes'
 }
@@ -202,7 +202,7 @@ cap_lowered() {
 	wait_for 20 stat_is samples -le 60 || fail 'the cap is not kept'
 	stop
 	echo 0 >"$parameters/max_samples"
-	produce 200000
+	produce 100000
 	: >"$longest"
 	period 3600000
 	echo 1 >"$parameters/max_samples"
@@ -221,7 +221,7 @@ hidden() {
 	produce 20000
 	probes
 	everything 'all seen' few
-	produce 200000
+	produce 100000
 	: >"$longest"
 	held unshare -f -p cat "$attribute"
 	held unshare -f -p cat "$file"

@@ -111,13 +111,13 @@ ended_ones() {
 	add_ended 100
 	one_round
 	few_read=$(read_ns "$attribute")
-	add_ended 9900
+	add_ended 2900
 	one_round
-	is "$(stat_of monitors)" 10010 'processes monitored'
+	is "$(stat_of monitors)" 3010 'processes monitored'
 	within 25 "$few_ns" "$(round_ns 10)" 'ns for a round of 10 living'
 	within 25 "$few_read" "$(read_ns "$attribute")" 'ns to read the attribute'
 }
-t 'trap 40 ten thousand ended processes cost a round and the attribute nothing' ended_ones period_ms=50
+t 'trap 40 three thousand ended processes cost a round and the attribute nothing' ended_ones period_ms=50
 
 # A process of a child PID namespace, which ends, beside hidden ones that are still
 # sampled: what a reader in there may not see costs it nothing.
@@ -160,15 +160,15 @@ hidden_ones() {
 }
 t 'trap 38 a history that the reader may not see costs it nothing' hidden_ones
 
-# Rounds of 3000 processes take longer than the period: half of the CPU is left.
+# Rounds of 2500 processes take longer than the period: half of the CPU is left.
 half_a_cpu() {
-	monitored_crowd 3000
+	monitored_crowd 2500
 	late=$(stat_of late)
 	period 1
 	cpu=$(awk '{ print $14 + $15 }' "/proc/$(kernel_thread)/stat")
 	began=$(uptime_cs)
 	taken=$(stat_of taken)
-	wait_for 60 stat_is taken -ge "$((taken + 900000))" || fail 'no rounds'
+	wait_for 60 stat_is taken -ge "$((taken + 300000))" || fail 'no rounds'
 	cpu=$(($(awk '{ print $14 + $15 }' "/proc/$(kernel_thread)/stat") - cpu))
 	passed=$(($(uptime_cs) - began))
 	note "$cpu of $passed hundredths of a second; a round takes $(stat_of tick_ns) ns"

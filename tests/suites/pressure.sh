@@ -23,7 +23,8 @@ goes_on() {
 
 # fewer_than_peak: whether the history is shorter than it has ever been seen.
 fewer_than_peak() {
-	now=$(stat_of samples)
+	find_stat samples
+	now=$found
 	[ "$now" -le "$peak" ] || peak=$now
 	[ "$now" -lt "$peak" ] && stat_is reclaimed -gt 0
 }
@@ -61,7 +62,8 @@ t 'T2Q3 reading a disk while sampling fast: the history gives way, no process is
 lowest_until() {
 	peak=0
 	while stat_is reclaimed -lt "$1"; do
-		left=$(stat_of samples)
+		find_stat samples
+		left=$found
 		if [ "$left" -ge "$peak" ]; then
 			peak=$left
 			lowest=$left

@@ -214,7 +214,8 @@ judge_references() {
 	"$@"
 	then=$(references)
 	"$@"
-	wait_for 20 few_more "$then" ||
+	# Fifty looks, of which each takes a third of a second here.
+	wait_for 1 few_more "$then" ||
 		fail "pid and task_struct in use: $then, then $now"
 	note "pid and task_struct in use: $then, then $now"
 }

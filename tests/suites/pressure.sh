@@ -79,7 +79,7 @@ no_page_cache() {
 	drop_page_cache
 	monitored_crowd 120
 	period 1
-	lowest_until 300000
+	lowest_until 150000
 	goes_on 20000
 	note "peak about $peak samples, then at least $lowest; $(stat_of reclaimed) reclaimed, $(stat_of recycled) recycled"
 	cmp_int "$peak" -gt 300000 'samples at the peak'
@@ -332,7 +332,7 @@ never_ends() {
 	loop drop_caches
 	loop read_disk
 	i=0
-	while [ "$i" -lt 16 ]; do
+	while [ "$i" -lt 10 ]; do
 		goes_on 100
 		pause_ms 500
 		i=$((i + 1))

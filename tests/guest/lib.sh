@@ -204,8 +204,8 @@ stat_is() {
 produce() {
 	period 1
 	start
-	wait_for 100 stat_is samples -ge "$1" ||
-		fail "$(stat_of samples) of $1 samples in 100 seconds"
+	wait_for 300 stat_is samples -ge "$1" ||
+		fail "$(stat_of samples) of $1 samples in 300 seconds"
 	stop
 }
 

@@ -84,7 +84,7 @@ guest() {
 }
 
 vm() {
-	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 60 "$@"
+	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 200 "$@"
 }
 
 guest good <<-'END'
@@ -205,10 +205,10 @@ test_outcomes() {
 # A VM that loops, in the background; its QEMU's number in $qemu_pid.
 start_loop() {
 	rm -rf "$work/loop.d"
-	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 60 \
+	"$tm_scripts/vm.sh" -k "$kernel" -i "$work/cpio" -c 1 -t 200 \
 		-a tm.run=/loop -l "$work/loop.d" >"$work/killed" 2>&1 &
 	background=$!
-	until_true 60 grep -qs looping "$work/loop.d/verdict.log" ||
+	until_true 200 grep -qs looping "$work/loop.d/verdict.log" ||
 		die 'the VM that is to be killed did not come up'
 	qemu_pid=$(cat "$work/loop.d/qemu.pid")
 }
@@ -381,7 +381,7 @@ said() {
 	printf '%s\n' "${out:-none}"
 }
 
-planned=57
+planned=58
 printf 'KTAP version 1\n1..%d\n' "$planned"
 # Fetched here, where its progress shows.
 "$tm_scripts/kernel.sh" "$kernel" >/dev/null

@@ -378,7 +378,7 @@ kill_asked() {
 }
 
 given_when_short() {
-	monitored_crowd 20
+	monitored_crowd 60
 	produce 200000
 	drop_page_cache
 	tool map touch "$(($(spare_kib) / 1024 - 2))"

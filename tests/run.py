@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""run.py: runs the test suites in VMs, two at a time.
+"""run.py: runs the test suites in VMs, some at a time.
 
-    run.py [-k KERNEL]... [-s SUITE]... [-a ARGUMENTS] [-t SECONDS] [-o DIRECTORY]
+    run.py [-k KERNEL]... [-s SUITE]... [-a ARGUMENTS] [-t SECONDS] [-j VMS]
+           [-o DIRECTORY]
     run.py mutants [-t TABLE] [NAME]...
     run.py bench [...]                  see run.py bench -h
     run.py list                         what make test runs, and what by name
@@ -29,12 +30,13 @@ def parse(arguments):
     parser.add_argument("-s", dest="suites", action="append", default=[])
     parser.add_argument("-a", dest="arguments", default="")
     parser.add_argument("-t", dest="limit", type=int, default=500)
+    parser.add_argument("-j", dest="vms", type=int, default=jobs.WORKERS)
     parser.add_argument("-o", dest="results",
                         default=os.path.join(cache_dir(), "results"))
     return parser.parse_args(arguments)
 
 
-def run_all(lab, pairs):
+def run_all(lab, pairs, vms):
     """Yields a report for each pair, or for each kernel that cannot be had."""
     guests = {}
     for kernel in dict.fromkeys(kernel for kernel, _ in pairs):
@@ -53,8 +55,8 @@ def run_all(lab, pairs):
     items = [(kernel, suite, guests.get(kernel.partition("+")[0]))
              for kernel, suite in pairs
              if kernel == "host" or guests[kernel.partition("+")[0]]]
-    say(f"running {len(items)} VMs, two at a time")
-    for one in jobs.in_parallel(lab.run, items):
+    say(f"running {len(items)} VMs, {vms} at a time")
+    for one in jobs.in_parallel(lab.run, items, vms):
         jobs.show(one)
         yield one
 
@@ -75,7 +77,7 @@ def test(arguments):
     jobs.require("test")
     with tempfile.TemporaryDirectory() as work:
         lab = jobs.Lab(work, options.limit, options.arguments)
-        reports = list(run_all(lab, pairs))
+        reports = list(run_all(lab, pairs, options.vms))
     print()
     for one in reports:
         for result in one.results:

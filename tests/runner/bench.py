@@ -211,7 +211,8 @@ def parse(arguments, groups):
     add("-k", dest="kernels", action="append", help="6.1 and 6.12 if not given")
     add("-f", dest="groups", default="", help="groups of figures, with commas: the "
         "second column of tests/bench/table")
-    add("-j", dest="vms", type=int, default=2, help="how many VMs at a time (2)")
+    add("-j", dest="vms", type=int, default=jobs.WORKERS,
+        help="how many VMs at a time")
     add("-o", dest="keep", help="keeps the figures in that file")
     add("-b", dest="budget", default=os.path.join(BENCH, "budget"),
         help="the budget (tests/bench/budget); what -o kept will do")
@@ -242,9 +243,13 @@ def main(arguments):
     jobs.require("bench")
     results = {}
     with tempfile.TemporaryDirectory() as work:
-        bench = Bench(jobs.Lab(work), table)
+        lab = jobs.Lab(work)
+        bench = Bench(lab, table)
         items = []
         for kernel in options.kernels or KERNELS:
+            if not lab.has(kernel):
+                say(f"skipped: {lab.missing[kernel]}")
+                continue
             cpio = bench.pack(kernel)
             items += [(kernel, group, cpio) for group in options.groups or groups]
         say(f"running {len(items)} VMs, {options.vms} at a time")

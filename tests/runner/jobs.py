@@ -126,7 +126,11 @@ def keep_logs(directory, kernel, suite):
     return logs
 
 
-def in_parallel(function, items, workers=2):
+# One more than there are CPUs: guests wait for a period, or for a limit to pass.
+WORKERS = (os.cpu_count() or 1) + 1
+
+
+def in_parallel(function, items, workers=WORKERS):
     """Yields the results as they come. An exception ends all that runs."""
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(function, *item) for item in items]

@@ -26,13 +26,20 @@ from runner.common import Failure, cache_dir, children, end_on_signals, say
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="run.py", usage=__doc__)
-    parser.add_argument("-k", dest="kernels", action="append", default=[])
-    parser.add_argument("-s", dest="suites", action="append", default=[])
-    parser.add_argument("-a", dest="arguments", default="")
-    parser.add_argument("-t", dest="limit", type=int, default=500)
-    parser.add_argument("-j", dest="vms", type=int, default=jobs.WORKERS)
-    parser.add_argument("-o", dest="results",
-                        default=os.path.join(cache_dir(), "results"))
+    add = parser.add_argument
+    add("-k", dest="kernels", metavar="KERNEL", action="append", default=[],
+        help="on that kernel; KERNEL+full, KERNEL+numa: booted so")
+    add("-s", dest="suites", metavar="SUITE", action="append", default=[],
+        help="that suite")
+    add("-a", dest="arguments", default="",
+        help="what the suites take, with commas: -s stress -a SEED,SECONDS")
+    add("-t", dest="limit", metavar="SECONDS", type=int, default=500,
+        help="the time limit of a VM (500)")
+    add("-j", dest="vms", type=int, default=jobs.WORKERS,
+        help="how many VMs at a time (one more than there are CPUs)")
+    add("-o", dest="results", metavar="DIRECTORY",
+        default=os.path.join(cache_dir(), "results"),
+        help="where test.ktap and test.xml go (the cache)")
     return parser.parse_args(arguments)
 
 

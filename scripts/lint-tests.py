@@ -72,11 +72,22 @@ def check_legend(known):
 
 def check_mutants(known):
     yield from mutants.orphans(known)
-    table = set(re.findall(r"^\| ([a-z-]+) \| (?!mistake)", read("docs", "mutants.md"),
+    table = set(re.findall(r"^\| ([a-z0-9-]+) \| (?!mistake)", read("docs", "mutants.md"),
                            re.MULTILINE))
     patches = mutants.all_mutants()
     for name in sorted(table ^ set(patches)):
         yield f"docs/mutants.md: {name} is not there, or has no patch"
+
+
+def check_cases(known):
+    """A case that would never run, or whose title is not looked up."""
+    for name, suite in known.items():
+        text = read("tests", "suites", os.path.basename(suite.path))
+        behind = re.search(r"^run_tests\n(.*)", text, re.DOTALL | re.MULTILINE)
+        if behind and behind.group(1).strip():
+            yield f"{name}: what stands behind run_tests never runs"
+        for line in re.findall(r"^\s*t (?!').*$", text, re.MULTILINE):
+            yield f"{name}: a title stands in single quotes: {line.strip()}"
 
 
 def check_suites(known):
@@ -90,7 +101,7 @@ def main():
     try:
         known = suites.all_suites()
         suites.kunit_suites()
-        found = [*check_suites(known), *check_legend(known), *check_mutants(known)]
+        found = [*check_suites(known), *check_cases(known), *check_legend(known), *check_mutants(known)]
     except Failure as failure:
         found = [str(failure)]
     print("\n".join(found), end="\n" if found else "")

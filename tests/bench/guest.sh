@@ -305,5 +305,5 @@ head -c 1 /dev/random >/dev/null
 
 version=$(uname -v | sed -n 's/.*Debian \([^ ]*\).*/\1/p')
 echo "kernel ${version:-$(uname -r)}" >&3
-"group_$1"
+"group_$1" || exit 1
 [ ! -e /tmp/failed ]

@@ -346,10 +346,21 @@ nothing_left() {
 	drop_caches
 }
 
+# is_dead PID: it has ended, if not been reaped, and holds no file open.
+is_dead() {
+	while read -r name state _; do
+		[ "$name" != State: ] || break
+	done 2>/dev/null <"/proc/$1/status" || return 0
+	[ "$state" = Z ] || ! [ -d "/proc/$1" ]
+}
+
 clean_up() {
 	while read -r pid; do
 		kill -9 "$pid"
 	done <"$started" 2>/dev/null
+	while read -r pid; do
+		wait_for 20 is_dead "$pid" || note "process $pid does not end"
+	done <"$started"
 	: >"$started"
 	! loaded || rmmod taskmonitor || note 'rmmod failed'
 	! loaded

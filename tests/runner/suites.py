@@ -33,12 +33,20 @@ NEEDS = {"disk": "-d", "icount": "-I", "numa": "-n", "kunit": None}
 KEYS = ("kernels", "by-name", "memory", "cpus", "needs", "cmdline", "seconds")
 
 
+KERNEL = re.compile(r"host|(newest|[0-9]+\.[0-9]+)(-rt|-debug|-kcsan)?")
+HEAD_LINE = re.compile(r"#   ([a-z-]+) +(\S.*)$")
+
+
 class Suite:
     """One file of tests/suites."""
 
     def __init__(self, path):
         self.path = path
-        self.name = os.path.splitext(os.path.basename(path))[0]
+        self.name, extension = os.path.splitext(os.path.basename(path))
+        if not re.fullmatch("[a-z]+", self.name) or extension not in (".sh", ".py"):
+            self.refuse("a suite is NAME.sh or NAME.py, in small letters only")
+        if not os.access(path, os.X_OK):
+            self.refuse("it cannot be executed")
         head = self.read_head()
         self.kernels = head.get("kernels", "").split()
         self.by_name = head.get("by-name", "").split()
@@ -46,31 +54,52 @@ class Suite:
         self.cpus = head.get("cpus")
         self.needs = head.get("needs", "").split()
         self.cmdline = head.get("cmdline", "")
-        self.seconds = int(head.get("seconds", 60))
-        for need in self.needs:
-            if need not in NEEDS:
-                raise Failure(f"{path}: no VM has '{need}'")
-        if not self.kernels and not self.by_name:
-            raise Failure(f"{path}: no kernel is named in its head, so it "
-                          "would never run; see tests/README.md")
+        self.seconds = head.get("seconds", "60")
+        self.check()
+        self.seconds = int(self.seconds)
+
+    def refuse(self, why):
+        raise Failure(f"{os.path.relpath(self.path, ROOT)}: {why}; see tests/README.md")
 
     def read_head(self):
+        """{key: value} of the lines behind "# Suite:"."""
         head = {}
-        inside = False
+        state = "before"
         with open(self.path, encoding="utf-8") as lines:
             for line in lines:
-                if line.rstrip() == "# Suite:":
-                    inside = True
-                    continue
-                match = re.match(r"#   ([a-z-]+) +(\S.*)$", line)
-                if inside and not match:
+                match = HEAD_LINE.match(line)
+                if not line.startswith("#"):
                     break
-                if inside and match.group(1) not in KEYS:
-                    raise Failure(f"{self.path}: '{match.group(1)}' is not one "
-                                  f"of {', '.join(KEYS)}")
-                if inside:
+                if line.rstrip() == "# Suite:":
+                    state = "inside"
+                elif state == "inside" and not match:
+                    state = "behind"
+                elif state == "inside" and match.group(1) not in KEYS:
+                    self.refuse(f"'{match.group(1)}' is not one of {', '.join(KEYS)}")
+                elif state == "inside":
                     head[match.group(1)] = match.group(2).strip()
+                elif match and match.group(1) in KEYS:
+                    self.refuse(f"'{match.group(1)}' is not in the head, which ends "
+                                "with the first other line")
         return head
+
+    def check(self):
+        if not self.kernels:
+            self.refuse("no kernel is named in its head, so it would never run")
+        for kernel in self.kernels:
+            base, plus, variant = kernel.partition("+")
+            if not KERNEL.fullmatch(base):
+                self.refuse(f"'{base}' is no kernel")
+            if plus and variant not in VARIANTS:
+                self.refuse(f"'{kernel}': variants are {', '.join(VARIANTS)}")
+        for need in self.needs:
+            if need not in NEEDS:
+                self.refuse(f"no VM has '{need}'")
+        for key, value, pattern in (("memory", self.memory, "[0-9]+M"),
+                                    ("cpus", self.cpus, "[0-9]+"),
+                                    ("seconds", self.seconds, "[0-9]+")):
+            if value is not None and not re.fullmatch(pattern, value):
+                self.refuse(f"{key}: '{value}' is not {pattern}")
 
     def runs_on(self, kernel):
         """Can it run on that kernel, if it is named?"""
@@ -81,7 +110,8 @@ class Suite:
 
 
 def all_suites():
-    paths = sorted(glob.glob(os.path.join(TESTS, "suites", "*.*")))
+    paths = sorted(path for path in glob.glob(os.path.join(TESTS, "suites", "*"))
+                   if not path.endswith("__pycache__"))
     return {suite.name: suite for suite in map(Suite, paths)}
 
 

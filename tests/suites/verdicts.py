@@ -55,6 +55,7 @@ def suite_file(directory, head):
     path = os.path.join(directory, "some.sh")
     with open(path, "w", encoding="ascii") as file:
         file.write("#!/bin/sh\n# Suite:\n" + head)
+    os.chmod(path, 0o755)
     return path
 
 
@@ -159,12 +160,26 @@ def test_orphan_suite():
 
 
 def test_bad_head():
-    """a head with an unknown word ends the run"""
+    """a head that says what cannot be ends the run"""
+    good = "#   kernels  6.1\n"
     with tempfile.TemporaryDirectory() as directory:
-        path = suite_file(directory, "#   kernel  6.1\n")
-        assert "'kernel' is not one of" in refused(suites.Suite, path)
-        path = suite_file(directory, "#   kernels  6.1\n#   needs  luck\n")
-        assert "no VM has 'luck'" in refused(suites.Suite, path)
+        for head, said in (("#   kernel  6.1\n", "'kernel' is not one of"),
+                           ("#   by-name  *-rt\n", "would never run"),
+                           ("#   kernels  6.12+fulll\n", "variants are"),
+                           ("#   kernels  old\n", "'old' is no kernel"),
+                           (good + "#   needs  luck\n", "no VM has 'luck'"),
+                           (good + "#\n#   memory  1M\n", "is not in the head"),
+                           (good + "#   memory  lots\n", "'lots' is not"),
+                           (good + "#   seconds  two\n", "'two' is not")):
+            found = refused(suites.Suite, suite_file(directory, head))
+            assert said in found, (head, found)
+        path = suite_file(directory, good)
+        assert suites.Suite(path).kernels == ["6.1"]
+        os.chmod(path, 0o644)
+        assert "cannot be executed" in refused(suites.Suite, path)
+        os.rename(suite_file(directory, good), os.path.join(directory, "A2.sh"))
+        path = os.path.join(directory, "A2.sh")
+        assert "small letters only" in refused(suites.Suite, path)
 
 
 def test_orphan_kunit():
@@ -243,6 +258,8 @@ def test_map():
             (jiffies, "t '", "t 'trap 99 ", "trap 99 is cited by jiffies"),
             (jiffies, "t '", "t 'trap 8 ", "trap 8: the titles that cite it"),
             (jiffies, "#   kernels", "#   kernel ", "is not one of"),
+            (jiffies, "\nrun_tests", "\nrun_tests\nt 'late' late", "behind run_tests"),
+            (jiffies, "t '", 't "', "in single quotes"),
             ("tests/README.md", "`jiffies`", "", "the suite jiffies is not in"),
             ("tests/mutants/digit-lost.patch", "unit", "none", "make test does not run"),
             ("docs/mutants.md", "| digit-lost |", "| none |", "digit-lost is not there"),

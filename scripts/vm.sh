@@ -149,6 +149,9 @@ else
 	kvm) set -- "$@" -accel kvm -cpu host ;;
 	*) die "TM_ACCEL is tcg or kvm, not '$accel'" ;;
 	esac
+	# A kernel that boots patches its own code, and an emulated CPU may run what
+	# another has just replaced: "Oops: int3". guest-init starts the others.
+	[ "$accel" != tcg ] || cmdline="$cmdline maxcpus=1"
 	set -- "$@" -smp "$cpus${nodes:+,sockets=$cpus}"
 fi
 if [ -n "$nodes" ]; then

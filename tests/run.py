@@ -36,7 +36,7 @@ def parse(arguments):
     add("-t", dest="limit", metavar="SECONDS", type=int, default=500,
         help="the time limit of a VM (500)")
     add("-j", dest="vms", type=int, default=jobs.WORKERS,
-        help="how many VMs at a time (one more than there are CPUs)")
+        help="how many VMs at a time (as many as there are CPUs)")
     add("-o", dest="results", metavar="DIRECTORY",
         default=os.path.join(cache_dir(), "results"),
         help="where test.ktap and test.xml go (the cache)")

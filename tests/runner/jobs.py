@@ -126,8 +126,9 @@ def keep_logs(directory, kernel, suite):
     return logs
 
 
-# One more than there are CPUs: guests wait for a period, or for a limit to pass.
-WORKERS = (os.cpu_count() or 1) + 1
+# Not more: when the threads of an emulated guest have to wait for a CPU, one of its
+# CPUs may run code that another has just replaced, and the guest ends in "Oops: int3".
+WORKERS = os.cpu_count() or 1
 
 
 def in_parallel(function, items, workers=WORKERS):

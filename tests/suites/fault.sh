@@ -110,7 +110,8 @@ started_or_not() {
 	remember
 }
 
-starting() {
+# A process is monitored, sampling is stopped, and what fails may be asked to start.
+stopped_with_faults() {
 	faults_on
 	sleeper
 	add "$pid"
@@ -119,6 +120,10 @@ starting() {
 	printf start >/tmp/input
 	: >/tmp/memory_errors
 	remember
+}
+
+starting() {
+	stopped_with_faults
 	only_below_module
 	each_fault started_or_not put $attribute
 	cmp_int "$(grep -c ENOMEM /tmp/memory_errors)" -ge 1 'starts that failed'
@@ -158,14 +163,7 @@ some_faults_of_kthreadd() {
 }
 
 making() {
-	faults_on
-	sleeper
-	add "$pid"
-	stop
-	taken=$(stat_of taken)
-	printf start >/tmp/input
-	: >/tmp/memory_errors
-	remember
+	stopped_with_faults
 	how=some
 	! fail_nth_is_filtered || how=each
 	# The memory of its stack.

@@ -151,7 +151,7 @@ select_stock() {
 	[ "$name" = "$base" ] || suffix=-rt
 }
 
-# Whatever apt knows now.
+# Also when apt does not know it any more.
 is_unpacked() {
 	[ -e "$env" ] && is_complete
 }

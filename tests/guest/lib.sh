@@ -302,7 +302,7 @@ uptime_s() {
 	echo "${up%.*}"
 }
 
-# is_past N: so many seconds since the boot.
+# is_past N: N seconds have passed since the boot.
 is_past() {
 	read -r up _ </proc/uptime
 	[ "${up%.*}" -ge "$1" ]

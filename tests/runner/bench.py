@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures what the module costs, and what others take for the same, in VMs
-where a nanosecond is an instruction (QEMU -icount): the figures repeat, whatever
-else the host does. Prints a table. Fails when a figure of ours is more than 2 %
+where a nanosecond is an instruction (QEMU -icount): the figures repeat, also
+on a busy host. Prints a table. Fails when a figure of ours is more than 2 %
 worse than in the budget, which holds for one kernel package and one QEMU only;
 for others it says so."""
 
@@ -217,7 +217,7 @@ def parse(arguments, groups):
     add("-b", dest="budget", default=os.path.join(BENCH, "budget"),
         help="the budget (tests/bench/budget); what -o kept will do")
     add("-u", dest="update", action="store_true", help="all that is measured becomes "
-        "the budget, whatever it is; the tables in the documents are written")
+        "the budget, also what got worse; the tables in the documents are written")
     add("-c", dest="results", help="measures nothing and judges what -o kept")
     options = parser.parse_args(arguments)
     options.groups = [g for g in options.groups.split(",") if g]

@@ -120,7 +120,7 @@ def plan(suites, kernels=(), names=()):
 
     Without kernels and names: what `make test` runs. A kernel alone runs all
     that it can; a suite alone runs where `make test` runs it; both together
-    run, whatever the suite's head says.
+    run, also where the suite's head does not name the kernel.
     """
     for name in names:
         if name not in suites:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Random choices, by xorshift64: the same seed, the same choices, whatever the C
- * library is.
+ * Random choices, by xorshift64: the same seed, the same choices, with any C
+ * library.
  */
 
 #include "tmtool.h"

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 from . import jobs
-from .common import ROOT, SCRIPTS, TESTS, Failure, build_tools, children, say
+from .common import ROOT, TESTS, Failure, build_tools, say
 
 BENCH = os.path.join(TESTS, "bench")
 TOLERANCE = 0.02
@@ -96,20 +96,12 @@ class Bench:
     def measure(self, kernel, group, cpio):
         """The figures of one group, as read_results() has them."""
         directory = os.path.join(self.lab.work, f"{kernel}-{group}")
-        os.makedirs(directory)
-        path = os.path.join(directory, "out")
-        with open(path, "w+", encoding="utf-8") as out, \
-             open(os.path.join(directory, "err"), "w+", encoding="utf-8") as err:
-            status, cpu = children.run(
-                [os.path.join(SCRIPTS, "vm.sh"), "-k", kernel, "-i", cpio,
-                 "-l", directory, "-I", "-m", "2G" if group == "scale" else "512M",
-                 "-t", "900", "-a", f"{CMDLINE} tm.run=/tests/bench.sh tm.args={group}"],
-                stdout=out, stderr=err)
-            out.seek(0)
-            told = out.read()
-            if status:
-                err.seek(0)
-                raise Failure(f"{told}{err.read()}no figures of kernel {kernel}, {group}")
+        status, cpu, told, err = jobs.boot(
+            directory, kernel, cpio, 900,
+            ["-I", "-m", "2G" if group == "scale" else "512M"],
+            f"{CMDLINE} tm.run=/tests/bench.sh tm.args={group}")
+        if status:
+            raise Failure(f"{told}{err}no figures of kernel {kernel}, {group}")
         pairs = dict(re.findall(r"^(\S+) (-?[0-9]+(?:\.[0-9]+)?)$", told, re.MULTILINE))
         version = re.search(r"^kernel (.*)$", told, re.MULTILINE).group(1)
         say("\n".join(re.findall(r"^#.*$", told, re.MULTILINE) +

@@ -25,6 +25,27 @@ def locked(name):
         yield
 
 
+def execute(directory, command):
+    """Runs a command, and keeps what it says in a new directory: its exit status,
+    its seconds of CPU, its stdout and its stderr."""
+    os.makedirs(directory)
+    names = [os.path.join(directory, name) for name in ("ktap", "err")]
+    with open(names[0], "wb") as out, open(names[1], "wb") as err:
+        status, cpu = children.run(command, stdout=out, stderr=err)
+    said = []
+    for name in names:
+        with open(name, encoding="utf-8", errors="replace") as file:
+            said.append(file.read())
+    return status, cpu, *said
+
+
+def boot(directory, kernel, cpio, limit, options, cmdline):
+    """The same for a VM: see scripts/vm.sh."""
+    return execute(directory, [
+        os.path.join(SCRIPTS, "vm.sh"), "-k", kernel, "-i", cpio, "-l", directory,
+        "-t", str(limit), *options, "-a", cmdline])
+
+
 class Lab:
     """Guests and their VMs; everything of a run is in one working directory."""
 
@@ -90,28 +111,19 @@ class Lab:
         """One suite on one kernel; its report."""
         report = Report(f"{kernel} {suite.name}", kernel, suite.name)
         directory = os.path.join(self.work, f"{name or kernel}-{suite.name}")
-        os.makedirs(directory)
-        if kernel == "host":
-            command = [suite.path]
-        else:
-            command = [os.path.join(SCRIPTS, "vm.sh"),
-                       "-k", kernel.partition("+")[0], "-i", cpio,
-                       "-l", directory, "-t", str(self.limit),
-                       *suites.vm_options(kernel, suite, self.disk),
-                       "-a", suites.command_line(kernel, suite, self.arguments)]
         began = time.monotonic()
-        with open(os.path.join(directory, "ktap"), "w+", encoding="utf-8",
-                  errors="replace") as out, \
-             open(os.path.join(directory, "err"), "w+", encoding="utf-8",
-                  errors="replace") as err:
-            status, report.cpu = children.run(command, stdout=out, stderr=err)
-            report.wall = time.monotonic() - began
-            out.seek(0)
-            report.read(out.read(), status)
-            err.seek(0)
-            # What the harness noted counts as well where all went well.
-            report.notes += [line.rstrip() for line in err
-                             if status or line.startswith("debugfs warned")]
+        if kernel == "host":
+            status, report.cpu, out, err = execute(directory, [suite.path])
+        else:
+            status, report.cpu, out, err = boot(
+                directory, kernel.partition("+")[0], cpio, self.limit,
+                suites.vm_options(kernel, suite, self.disk),
+                suites.command_line(kernel, suite, self.arguments))
+        report.wall = time.monotonic() - began
+        report.read(out, status)
+        # What the harness noted counts as well where all went well.
+        report.notes += [line for line in err.splitlines()
+                         if status or line.startswith("debugfs warned")]
         if report.count("failed"):
             report.logs = keep_logs(directory, kernel, suite.name)
         return report

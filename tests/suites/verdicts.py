@@ -19,13 +19,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 import xml.etree.ElementTree as xml
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, TESTS)
 
-from runner import bench, mutants, suites  # noqa: E402
+from runner import bench, hosttests, mutants, suites  # noqa: E402
 from runner import report as reports  # noqa: E402
 from runner.common import Failure, ROOT  # noqa: E402
 
@@ -317,21 +316,5 @@ def test_table():
     assert re.search(r"statm.* 20\.0 \|", text), text
 
 
-def main():
-    tests = [value for name, value in globals().items() if name.startswith("test_")]
-    print(f"KTAP version 1\n1..{len(tests)}")
-    failed = 0
-    for number, test in enumerate(tests, 1):
-        try:
-            test()
-            print(f"ok {number} - {test.__doc__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed = 1
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}")
-            print(f"not ok {number} - {test.__doc__}", flush=True)
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(hosttests.run(globals()))

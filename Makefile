@@ -40,6 +40,22 @@ mutants:
 	@scripts/setup.sh test
 	@tests/run.py mutants
 
+# M=DIR, a .c, a .tar.gz; KO=FILE.ko; KERNEL=6.1; OUT= where the pages go.
+grade:
+	@scripts/setup.sh grade
+	@tests/grade.py $(if $(KERNEL),-k $(KERNEL)) $(if $(OUT),-o $(OUT)) \
+		$(or $(KO),$(M),$(error make grade M=DIR, or KO=FILE.ko))
+
+grade-class:
+	@scripts/setup.sh grade
+	@tests/grade.py $(if $(OUT),-o $(OUT)) class \
+		$(or $(DIR),$(error make grade-class DIR=submissions))
+
+# The grader, by submissions whose scores are known.
+grade-check:
+	@scripts/setup.sh grade
+	@tests/grade.py check
+
 # The kernels, sources and disk that the scripts have fetched and built.
 distclean: clean
 	@scripts/distclean.sh
@@ -53,6 +69,8 @@ help:
 	@echo 'make check           lint and the core suites on one kernel: two minutes'
 	@echo 'make bench           what the module costs, and others for the same'
 	@echo 'make mutants         show that the tests notice mistakes'
+	@echo 'make grade M=DIR     grade a solution of the lab: points, evidence, hints'
+	@echo 'make grade-class DIR=D  all solutions in a directory, with a page each'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck'
 	@echo 'make clean           remove what make built here'
 	@echo 'make distclean       and the cache: kernels, sources, logs (2 GB)'
@@ -61,4 +79,5 @@ help:
 	@echo 'build tree; MEM=128M; CPUS=2. What they fetch is kept in'
 	@echo '$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
 
-.PHONY: all modules clean distclean bench check demo vm lint mutants test help
+.PHONY: all modules clean distclean bench check demo vm lint mutants test help \
+	grade grade-class grade-check

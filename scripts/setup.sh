@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# setup.sh [build|vm|demo|test|lint|debug|bench]...: installs the Debian
+# setup.sh [build|vm|demo|test|lint|debug|bench|grade|answers]...: installs the Debian
 # packages that the named purposes need and that are not there yet (default:
 # test). No kernel package is ever among them: kernel.sh unpacks those beside.
 set -eu
@@ -14,8 +14,10 @@ set -eu
 build='make gcc libc6-dev kmod xz-utils libelf1 libssl3'
 vm="$build qemu-system-x86 busybox-static cpio e2fsprogs"
 debug="$build flex bison bc libelf-dev libssl-dev perl"
-lint="$build sparse shellcheck perl python3 pyflakes3"
+lint="$build sparse shellcheck perl python3 pyflakes3 mypy"
 bench="$vm clang bpftool libbpf-dev libelf-dev zlib1g-dev sysstat"
+
+grade="$vm $debug bubblewrap util-linux python3"
 
 packages=
 [ $# -gt 0 ] || set -- test
@@ -26,8 +28,10 @@ for purpose; do
 	debug) packages="$packages $debug" ;;
 	lint) packages="$packages $lint" ;;
 	bench) packages="$packages $bench" ;;
-	test) packages="$packages $vm $debug $lint" ;;
-	*) die "unknown purpose '$purpose'; use build, vm, demo, test, lint, debug, bench" ;;
+	grade) packages="$packages $grade" ;;
+	answers) packages="$packages gnuplot-nox" ;;
+	test) packages="$packages $grade $lint" ;;
+	*) die "unknown purpose '$purpose'; use build, vm, demo, test, lint, debug, bench, grade, answers" ;;
 	esac
 done
 

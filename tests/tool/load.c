@@ -137,6 +137,22 @@ int cmd_storm(int argc, char **argv)
 	return 0;
 }
 
+int cmd_pulse(int argc, char **argv)
+{
+	unsigned long busy = number(argv[0]) * NSEC_PER_MSEC;
+	unsigned long idle = number(argv[1]) * NSEC_PER_MSEC;
+	struct timespec pause = { idle / NSEC_PER_SEC, idle % NSEC_PER_SEC };
+	unsigned long end;
+
+	(void)argc;
+	for (;;) {
+		end = now(CLOCK_PROCESS_CPUTIME_ID) + busy;
+		while (now(CLOCK_PROCESS_CPUTIME_ID) < end)
+			;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static pthread_barrier_t stall_barrier;
 static unsigned long stall_ns;
 

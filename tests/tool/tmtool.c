@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{ "spin", "user|sys [THREADS]", 1, cmd_spin },
 	{ "dead-threads", "COUNT MS", 2, cmd_dead_threads },
 	{ "storm", "", 0, cmd_storm },
+	{ "pulse", "BUSY IDLE", 2, cmd_pulse },
 	{ "stall", "MS", 1, cmd_stall },
 	{ "map", "none|write|touch|stack|recurse MIB ...", 2, cmd_map },
 	{ "crowd", "COUNT", 1, cmd_crowd },

@@ -84,6 +84,8 @@ int cmd_leader_exit(int argc, char **argv);
 int cmd_dead_threads(int argc, char **argv);
 /* Threads that hardly live, without end. */
 int cmd_storm(int argc, char **argv);
+/* BUSY ms of CPU time are used up, then none for IDLE ms, without end. */
+int cmd_pulse(int argc, char **argv);
 /* Nothing of ordinary priority runs for so long, on any CPU. */
 int cmd_stall(int argc, char **argv);
 /* One MODE MIB pair at first, and the next at every SIGUSR1. */

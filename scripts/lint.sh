@@ -94,6 +94,14 @@ run_pyflakes() {
 	cd -- "$src" && pyflakes3 "$@"
 }
 
+run_mypy() {
+	(cd -- "$src/tests" && mypy --no-error-summary --cache-dir=/dev/null "$@")
+}
+
+run_answers() {
+	"$src/scripts/answers.py" check
+}
+
 run_tests_map() {
 	"$src/scripts/lint-tests.py"
 }
@@ -116,6 +124,8 @@ check kernel-doc run_kernel_doc $(c_files)
 check shellcheck run_shellcheck $(shell_scripts)
 # shellcheck disable=SC2046 # one word per file is meant
 check pyflakes run_pyflakes $(python_files)
+check mypy run_mypy grade.py
+check 'docs/answers.md' run_answers
 check locks run_locks
 check 'map of the tests' run_tests_map
 check mutants run_apply

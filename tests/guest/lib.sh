@@ -32,6 +32,17 @@ note() {
 	printf '# %s\n' "$*" >&3
 }
 
+# With the argument "answers" the tests tell what docs/answers.md shows.
+[ "${1:-}" != answers ] || answers=yes
+
+# tell_answer NAME COMMAND...: what the command prints, for that document.
+tell_answer() {
+	[ "${answers:-}" ] || return 0
+	name=$1
+	shift
+	"$@" | sed "s/^/# answer $name| /" >&3
+}
+
 fail() {
 	note "$*"
 	exit 1

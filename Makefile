@@ -48,7 +48,7 @@ grade:
 
 grade-class:
 	@scripts/setup.sh grade
-	@tests/grade.py $(if $(OUT),-o $(OUT)) class \
+	@tests/grade.py $(if $(KERNEL),-k $(KERNEL)) $(if $(OUT),-o $(OUT)) class \
 		$(or $(DIR),$(error make grade-class DIR=submissions))
 
 # The grader, by submissions whose scores are known.

@@ -95,7 +95,8 @@ run_pyflakes() {
 }
 
 run_mypy() {
-	(cd -- "$src/tests" && mypy --no-error-summary --cache-dir=/dev/null "$@")
+	(cd -- "$src/tests" && mypy --disallow-untyped-defs --follow-imports=silent \
+		--no-error-summary --cache-dir=/dev/null "$@")
 }
 
 run_answers() {
@@ -124,7 +125,8 @@ check kernel-doc run_kernel_doc $(c_files)
 check shellcheck run_shellcheck $(shell_scripts)
 # shellcheck disable=SC2046 # one word per file is meant
 check pyflakes run_pyflakes $(python_files)
-check mypy run_mypy grade.py
+# shellcheck disable=SC2046 # one word per file is meant
+check 'types of the grader' run_mypy grade.py $(cd -- "$src/tests" && ls grader/*.py)
 check 'docs/answers.md' run_answers
 check locks run_locks
 check 'map of the tests' run_tests_map

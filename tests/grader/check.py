@@ -5,6 +5,7 @@ tests/submissions/expected names each with what it loses. A submission is
     stage-N     stages.c after task N of the lab
     traps/NAME  stages.c after task 7 with a patch: exactly that mistake
     forms/NAME  likewise, with nothing wrong: an answer given in another form
+    hostile/NAME  likewise, with a module that wants to end the grading
     taskmonitor this project's own module
 """
 
@@ -52,7 +53,7 @@ def table(path: str = EXPECTED) -> list[Expected]:
                 losses[match.group(1)] = (match.group(2), int(match.group(3) or 0))
             rows.append(Expected(name, kernels.split(","), losses, []))
     named = {row.name for row in rows}
-    for kind in ("traps", "forms"):
+    for kind in ("traps", "forms", "hostile"):
         directory = os.path.join(SUBMISSIONS, kind)
         for file in sorted(os.listdir(directory)):
             name = f"{kind}/{file.removesuffix('.patch')}"

@@ -570,9 +570,9 @@ slab_bytes() {
 opens_leak_nothing() {
 	[ "$quick" = yes ] || return 0
 	before=$(slab_bytes)
-	tmtool opens "$history" 2000 >/dev/null
+	tmtool opens "$history" 1000 >/dev/null
 	grew=$(($(slab_bytes) - before))
-	[ "$grew" -lt 48 ] || part 24 "2000 opens of the history cost $grew KiB for good"
+	[ "$grew" -lt 24 ] || part 24 "1000 opens of the history cost $grew KiB for good"
 }
 
 # ns_a_row: of a reader in small pieces.
@@ -580,7 +580,7 @@ ns_a_row() {
 	tmtool timed-read "$history" 64 | awk '{ printf "%.0f", $2 / $1 }'
 }
 
-# Twelve times as long a history: a row may not cost much more.
+# Seven times as long a history: a row may not cost much more.
 stays_linear() {
 	[ "$quick" = yes ] || return 0
 	drop_caches
@@ -591,11 +591,11 @@ stays_linear() {
 	fresh "$watched"
 	periods 100
 	short=$(ns_a_row)
-	periods 1100
+	periods 600
 	long=$(ns_a_row)
 	[ "$long" -lt $((short * 3)) ] ||
 		part 14 "a row costs $short ns with 100 rows, and $long ns with 1200"
-	tell measured - "ns a row: $short with 100 rows, $long with 1200"
+	tell measured - "ns a row: $short with 100 rows, $long with 700"
 }
 
 open_at_unload() {

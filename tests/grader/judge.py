@@ -106,12 +106,15 @@ def score(question: questions.Question, most: int, findings: list[Finding]) -> S
     return Score(question, verdict, points, most, worst.trap if why else 0, why, own)
 
 
-def cause(finding: Finding) -> str:
+def causes(finding: Finding) -> set[str]:
     """What makes two findings the same mistake: the trap, or the kernel's report."""
-    if finding.trap:
-        return f"trap {finding.trap}"
+    if finding.word not in ("bad", "part"):
+        return set()
+    found = {f"trap {finding.trap}"} if finding.trap else set()
     report = finding.text.partition("the kernel reports: ")[2]
-    return re.sub(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+", "", report)
+    if report:
+        found.add(re.sub(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+", "", report))
+    return found
 
 
 def grade(submission: Submission, findings: list[Finding], assumed: list[str],
@@ -124,16 +127,16 @@ def grade(submission: Submission, findings: list[Finding], assumed: list[str],
         for finding in findings:
             if finding.question != question.name:
                 continue
-            first = charged.get(cause(finding), question.name)
-            if first != question.name and finding.word in ("bad", "part"):
+            first = [charged[cause] for cause in sorted(causes(finding))
+                     if cause in charged]
+            if first:
                 finding = Finding(finding.question, "none", finding.trap,
-                                  f"as in {first}: {finding.text}", finding.where)
+                                  f"as in {first[0]}: {finding.text}", finding.where)
             own.append(finding)
-        result = score(question, points[question.name], own)
-        scores.append(result)
+        scores.append(score(question, points[question.name], own))
         for finding in own:
-            if finding.word in ("bad", "part") and cause(finding):
-                charged.setdefault(cause(finding), question.name)
+            for cause in causes(finding):
+                charged.setdefault(cause, question.name)
     return Grade(submission, scores, assumed)
 
 

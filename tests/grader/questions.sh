@@ -379,7 +379,12 @@ ask_t2q3() {
 	periods 2
 	rows >/tmp/before
 	step 3 'drop_caches'
-	scans /tmp/scans
+	scans /tmp/scans &
+	asking=$!
+	if ! wait_for 5 is_dead $asking; then
+		kill -9 $asking
+		bad 3 'one drop_caches asks for ever: it is told of progress that there is not'
+	fi
 	calls=$(grep -c "\\[$module\\]" /tmp/scans)
 	# What a short history is asked for may have to add up first.
 	for _ in 1 2 3 4 5 6 7 8 9 10; do

@@ -219,5 +219,6 @@ def first_report(said: str) -> str:
                     r"Kernel panic|HUNG|LOST"):
         for line in lines:
             if re.search(pattern, line):
-                return line[:200]
+                place = re.search(r"\bRIP: \w+:(\w+)\+", said)
+                return line[:200] + (f", in {place.group(1)}()" if place else "")
     return (lines or [""])[-1][:200]

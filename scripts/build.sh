@@ -3,7 +3,8 @@
 #
 # build.sh NAME [make argument]...: builds the module against the kernel NAME
 # (see kernel.sh) outside the tree, and prints the directory that holds
-# taskmonitor.ko. A compiler's warning fails the build.
+# taskmonitor.ko, or what the sources' Kbuild names. A compiler's warning fails
+# the build.
 #
 # Exit status: 77 when the kernel cannot be had here, 2 when anything else is wrong.
 #
@@ -20,6 +21,8 @@ shift
 
 src=$(cd -- "${TM_SRC:-$tm_root}" && pwd)
 [ -e "$src/Kbuild" ] || die "no module source in '$src': no Kbuild"
+module=$(sed -n 's/^obj-m := \(.*\)\.o$/\1.ko/p' "$src/Kbuild")
+[ -n "$module" ] || die "no module is named in '$src/Kbuild'"
 
 assignments=$("$tm_scripts/kernel.sh" "$name")
 eval "$assignments"
@@ -49,19 +52,19 @@ copy_sources() {
 # What compiled with a warning would not be compiled, nor warned of, again.
 fail() {
 	find "$dir" -name '*.o' -delete
-	rm -f "$dir/taskmonitor.ko"
+	rm -f "$dir/$module"
 	cat "$log" >&2
 	die "$1 (kernel $KERNEL_RELEASE)"
 }
 
 [ -n "${TM_BUILD_DIR:-}" ] || prune "$cache/build" 30
 copy_sources
-say "building taskmonitor.ko for $KERNEL_RELEASE"
+say "building $module for $KERNEL_RELEASE"
 make -j"$(nproc)" -C "$KERNEL_BUILD" M="$dir" "$@" modules >"$log" 2>&1 9>&- ||
 	fail 'the module does not build'
 # As gcc, sparse, objtool, ld and modpost put it.
 if grep -Eq ': warning:|: error:|^WARNING:|^ERROR:' "$log"; then
 	fail 'the module builds with warnings'
 fi
-[ -e "$dir/taskmonitor.ko" ] || fail 'the build made no taskmonitor.ko'
+[ -e "$dir/$module" ] || fail "the build made no $module"
 printf '%s\n' "$dir"

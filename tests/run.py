@@ -52,8 +52,8 @@ def run_all(lab, pairs, vms):
             continue
         guests[base] = None
         if lab.has(base):
-            units = any("kunit" in s.needs for k, s in pairs if k == kernel)
-            guests[base] = lab.guest(base, units)
+            needs = {need for k, s in pairs if k == kernel for need in s.needs}
+            guests[base] = lab.guest(base, needs)
             continue
         missing = report.Report(base, base, "-")
         missing.skipped = lab.missing[base]

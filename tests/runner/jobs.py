@@ -46,6 +46,10 @@ def boot(directory, kernel, cpio, limit, options, cmdline):
         "-t", str(limit), *options, "-a", cmdline])
 
 
+# Modules of Debian's kernels that are none of ours, for those who look into any.
+DRIVERS = ("loop", "zram", "nbd", "dm-mod", "btrfs")
+
+
 class Lab:
     """Guests and their VMs; everything of a run is in one working directory."""
 
@@ -88,24 +92,31 @@ class Lab:
                            glob.glob(os.path.join(TESTS, "suites", "*.sh"))):
             yield path, "/tests/" + os.path.basename(path)
 
-    def pack(self, kernel, files, out, source=None, units=False):
-        """An initramfs with these files and the module, built from source."""
+    def pack(self, kernel, files, out, source=None, needs=()):
+        """An initramfs with these files and the module, built from source, and
+        with what else suites need in it."""
         environment = {"TM_SRC": source} if source else {}
         module = script("build.sh", kernel, **environment)
         arguments = ["-o", out, "-k", kernel, "-m", f"{module}/taskmonitor.ko"]
-        if units:
+        if "kunit" in needs:
             unit = script("build.sh", kernel, "TASKMONITOR_KUNIT=y", **environment)
             arguments += ["-f", f"{unit}/taskmonitor.ko:/taskmonitor-kunit.ko"]
+        if "leaky" in needs:
+            leaky = script("build.sh", kernel, TM_SRC=os.path.join(TESTS, "leaky"))
+            arguments += ["-f", f"{leaky}/leaky.ko:/leaky.ko"]
+        if "drivers" in needs:
+            for driver in DRIVERS:
+                arguments += ["-M", driver]
         for path, place in files:
             arguments += ["-f", f"{path}:{place}"]
         script("initramfs.sh", *arguments)
         return out
 
-    def guest(self, kernel, units, source=None, name=None):
+    def guest(self, kernel, needs, source=None, name=None):
         """The initramfs that the suites run in on that kernel."""
         base = kernel.partition("+")[0]
         out = os.path.join(self.work, f"{name or base}.cpio")
-        return self.pack(base, self.guest_files(), out, source, units)
+        return self.pack(base, self.guest_files(), out, source, needs)
 
     def run(self, kernel, suite, cpio, name=None):
         """One suite on one kernel; its report."""

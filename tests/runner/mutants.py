@@ -78,7 +78,7 @@ class Judge:
     def guest(self, name, kernel, suite, source=None):
         out = os.path.join(self.lab.work, f"{name}.cpio")
         return self.lab.pack(kernel.partition("+")[0], self.files, out, source,
-                             "kunit" in self.known[suite].needs)
+                             self.known[suite].needs)
 
     def unchanged(self, kernel, suite):
         """Does the suite pass without a mutant?"""

@@ -8,7 +8,7 @@ A head is a comment in the first lines of a suite:
     #   by-name  *-rt              what else it can run on
     #   memory   128M              of the VM
     #   cpus     1                 of the VM
-    #   needs    disk icount numa kunit
+    #   needs    disk icount numa kunit leaky drivers
     #   cmdline  preempt=full      for the guest's kernel
     #   seconds  77                of CPU, about: the longest are started first
 """
@@ -26,9 +26,11 @@ VARIANTS = {
     "numa": {"needs": ["numa"], "memory": "512M"},
 }
 
-# What scripts/vm.sh takes for a need; the disk's name comes behind -d. kunit is a
-# second module in the guest, with the unit tests in it.
-NEEDS = {"disk": "-d", "icount": "-I", "numa": "-n", "kunit": None}
+# What scripts/vm.sh takes for a need; the disk's name comes behind -d. The others are
+# in the guest: kunit is a second module, with the unit tests in it, leaky that of
+# tests/leaky, drivers some of the kernel's own.
+NEEDS = {"disk": "-d", "icount": "-I", "numa": "-n", "kunit": None, "leaky": None,
+         "drivers": None}
 
 KEYS = ("kernels", "by-name", "memory", "cpus", "needs", "cmdline", "seconds")
 

@@ -3,8 +3,9 @@
 #
 # initramfs.sh -o OUT -k NAME [-m MODULE.ko] [-f HOSTFILE:GUESTPATH]...
 #	[-M kernelmodule]...
-# packs a guest: busybox, guest-init, the module as /taskmonitor.ko, the given
-# files, and those modules of the kernel NAME that a disk needs or -M names.
+# packs a guest: busybox, guest-init, what judges memory, the module as
+# /taskmonitor.ko, the given files, and those modules of the kernel NAME that a disk
+# needs or -M names.
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
@@ -98,6 +99,9 @@ eval "$assignments"
 add "$busybox" /bin/busybox
 add "$tm_scripts/guest-init" /init
 chmod 755 "$root/init"
+for f in leakcheck modmem procmem memory.sh; do
+	add "$tm_scripts/$f" "/bin/$f"
+done
 add_kernel_modules
 # The kernel's own built-in initramfs has /dev/console, so no node is made
 # here and no root is needed.

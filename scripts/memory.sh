@@ -363,6 +363,19 @@ event_records() {
 	}' "$1/trace"
 }
 
+# fewer BEFORE AFTER: the records of AFTER less those of BEFORE, by all but the count.
+fewer() {
+	awk -F '\t' '
+	{ key = $1 "\t" $2 "\t%d\t" $4 "\t" $5 "\t" $6 "\n" }
+	FILENAME == ARGV[1] { before[key] += $3; next }
+	{ after[key] += $3 }
+	END {
+		for (key in after)
+			if (after[key] > before[key])
+				printf key, after[key] - before[key]
+	}' "$1" "$2"
+}
+
 # attribute NAME PLACE SYMBOLS INITS: records on stdin to "METHOD KIND COUNT BYTES
 # LABEL FUNCTION" of what NAME has allocated, summed up.
 attribute() {

@@ -1,0 +1,167 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# scripts/leakcheck, on a module with known leaks and their innocent twins. All of them
+# in one load take a minute on a kernel that looks for mistakes; one by one, with a
+# table of what which method saw, half an hour: -s leakcheck -a each.
+#
+# Suite:
+#   kernels  6.12
+#   by-name  *
+#   memory   512M
+#   needs    leaky
+#   cmdline  slub_debug=U
+#   seconds  30
+# shellcheck source=tests/guest/lib.sh
+. "${0%/*}/lib.sh"
+
+ways='kmalloc cache merged mempool kstrdup vmalloc init pages percpu kref pid batch slow'
+
+# A leak is news to a reader of the log, here it is none.
+dmesg -n 1
+
+# list WAY...: as the module takes them.
+list() {
+	echo "$*" | tr ' ' ,
+}
+
+# check STATUS USES PARAMETER...: what leakcheck says is in /tmp/said.
+check() {
+	expected=$1
+	uses=$2
+	shift 2
+	began=$(uptime_s)
+	status=0
+	leakcheck /leaky.ko "$@" -- sh -c "echo $uses >/proc/leaky" >/tmp/said 2>&1 ||
+		status=$?
+	took=$(($(uptime_s) - began))
+	case " $expected " in
+	*" $status "*) ;;
+	*) fail "leakcheck $* ends with $status, not $expected: $(cat /tmp/said)" ;;
+	esac
+	case $status in
+	0) word=clean: ;;
+	1) word=leak ;;
+	*) word='cannot tell:' ;;
+	esac
+	tail -n 1 /tmp/said | grep -q "^$word " ||
+		fail "the last line is no verdict for status $status: $(cat /tmp/said)"
+	tidy
+}
+
+# tidy: all that was switched on is off again.
+tidy() {
+	! grep -q '^leaky ' /proc/modules || fail 'leaky is still loaded'
+	is "$(ls /sys/kernel/tracing/instances)" '' 'trace instances that are left'
+	is "$(cat /proc/sys/kernel/panic_on_warn)" 1 'panic_on_warn'
+	[ ! -e /proc/sys/vm/mem_profiling ] ||
+		is "$(cat /proc/sys/vm/mem_profiling)" 0 'mem_profiling'
+}
+
+# site_of WAY: the function that allocates what is lost. A reference is lost to what
+# the kernel has allocated.
+site_of() {
+	case $1 in
+	init) echo leaky_vmalloc_in_init ;;
+	pid) echo alloc_pid ;;
+	*) echo "leaky_$1" ;;
+	esac
+}
+
+# found WAY COUNT: it is in the list, with so many objects at least.
+found() {
+	count=$(sed -n "s/^  \([0-9]*\) x .*, by $(site_of "$1") (.*/\1/p" /tmp/said | head -n 1)
+	cmp_int "${count:-0}" -ge "$2" "objects of $1 that were found: $(cat /tmp/said)"
+}
+
+# Twelve runs: whoever keeps the first 64 has stopped growing before the end.
+twins() {
+	# shellcheck disable=SC2086 # one word per way is meant
+	check 0 10 "innocent=$(list $ways)"
+}
+t 'innocent twins of all leaks: clean' twins -
+
+all_at_once() {
+	# shellcheck disable=SC2086 # one word per way is meant
+	check 1 5 "leak=$(list ${ways% slow})" innocent=slow
+	for way in ${ways% slow}; do
+		case $way in
+		init) found init 1 ;;
+		# One for each run that was counted.
+		pid) found pid 10 ;;
+		*) found "$way" 60 ;;
+		esac
+	done
+	! grep -q 'by leaky_slow' /tmp/said || fail "the twin is accused: $(cat /tmp/said)"
+}
+t 'twelve leaks at once: each with its function, and no twin' all_at_once -
+
+slow() {
+	check 1 84 leak=slow
+	found slow 1
+	cmp_int "$(grep -c '^  [0-9]* x ' /tmp/said)" -eq 1 'leaks that were found'
+}
+t 'one object in 1,000 uses is found' slow -
+
+a_second() {
+	leakcheck /leaky.ko innocent=kmalloc -- sh -c 'echo 5 >/proc/leaky; sleep 1' \
+		>/tmp/said 2>&1 || fail "no verdict: $(cat /tmp/said)"
+	seconds=$(sed -n 's/^runs: .* \([0-9]*\) seconds in all/\1/p' /tmp/said)
+	cmp_int "$seconds" -le 90 'seconds until a workload of one second is judged'
+}
+t 'a workload of one second is judged within 90' a_second -
+
+cannot_tell() {
+	check 2 1 no-such-parameter
+	check 2 1 leak=nonsense
+	check 2 nonsense innocent=kmalloc
+	insmod /leaky.ko innocent=kmalloc
+	leakcheck /leaky.ko -- true >/tmp/said 2>&1 && fail 'it is loaded already'
+	grep -q '^cannot tell: leaky is loaded already' /tmp/said ||
+		fail "the reason: $(cat /tmp/said)"
+	rmmod leaky
+	leakcheck nonsense >/tmp/said 2>&1
+	is "$?" 2 'a wrong call'
+	tidy
+}
+t 'what cannot be judged is said, and nothing is left behind' cannot_tell -
+
+interrupted() {
+	leakcheck /leaky.ko innocent=kmalloc -- sleep 1000 >/tmp/said 2>&1 &
+	kill_at_end $!
+	checker=$pid
+	wait_for 30 grep -q '^leaky ' /proc/modules || fail 'leaky is not loaded'
+	wait_for 30 pidof sleep || fail 'the command does not run'
+	kill "$checker"
+	# A shell ends when its child does.
+	killall sleep
+	wait_for 30 gone "$checker" || fail 'leakcheck does not end'
+	tidy
+}
+t 'an interrupted run leaves nothing behind' interrupted -
+
+# A row: the way, the verdicts on the leak and on the twin, and who saw the leak.
+row() {
+	uses=5
+	[ "$1" != slow ] || uses=84
+	check '1 2' "$uses" "leak=$1"
+	verdict=$(tail -n 1 /tmp/said | sed 's/^\(leak\|cannot tell\).*/\1/')
+	[ "$verdict" = 'cannot tell' ] || found "$1" 1
+	seen=$(sed -n "s/^  .*, by $(site_of "$1") (\(.*\))$/\1/p" /tmp/said)
+	seconds=$took
+	check '0 2' "$uses" "innocent=$1"
+	twin=$(tail -n 1 /tmp/said | sed 's/[: ].*//; s/cannot/cannot tell/')
+	note "| $1 | $verdict | $twin | $seen | $seconds |"
+}
+
+# shellcheck disable=SC2317 # only with an argument
+one_by_one() {
+	note "| leak, $(uname -r) | verdict | twin | seen by | seconds |"
+	for way in $ways; do
+		row "$way"
+	done
+}
+[ "${1:-}" != each ] || : >"$list"
+[ "${1:-}" != each ] || t 'each leak alone, and its twin' one_by_one -
+
+run_tests

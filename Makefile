@@ -25,6 +25,11 @@ test:
 	@scripts/setup.sh test
 	@tests/run.py
 
+# Both tools of docs/memory.md on our own module, in a VM.
+leakcheck:
+	@scripts/setup.sh test
+	@tests/run.py -s selfcheck
+
 # For the time between two edits: two minutes, with the cache.
 check: lint
 	@tests/run.py -k 6.12 -s lab -s input -s reader -s lifecycle
@@ -67,6 +72,7 @@ help:
 	@echo 'make vm              a shell in the lab VM, to play in'
 	@echo 'make test            run every test, from a bare machine'
 	@echo 'make check           lint and the core suites on one kernel: two minutes'
+	@echo 'make leakcheck       does the module leak, and do its figures agree, in a VM'
 	@echo 'make bench           what the module costs, and others for the same'
 	@echo 'make mutants         show that the tests notice mistakes'
 	@echo 'make grade M=DIR     grade a solution of the lab: points, evidence, hints'
@@ -81,3 +87,4 @@ help:
 
 .PHONY: all modules clean distclean bench check demo vm lint mutants test help \
 	grade grade-class grade-check
+.PHONY: all modules clean distclean bench check demo leakcheck vm lint mutants test help

@@ -267,9 +267,10 @@ log_records() {
 	}'
 }
 
-# start_events DIRECTORY KIB [slab]: records what is allocated, with stacks, and what
-# is freed: pages and per-CPU memory, and slab objects if it is asked for.
-start_events() {
+# make_events DIRECTORY KIB [slab]: is to record what is allocated, with stacks, and what
+# is freed, once its tracing_on is 1: pages and per-CPU memory, and slab objects if it
+# is asked for.
+make_events() {
 	tm_events='kmem/mm_page_alloc kmem/mm_page_free percpu/percpu_alloc_percpu
 		percpu/percpu_free_percpu'
 	[ -z "${3:-}" ] || tm_events="$tm_events kmem/kmalloc kmem/kmalloc_node
@@ -280,6 +281,8 @@ start_events() {
 	echo "$2" >"$1/buffer_size_kb"
 	# By the clocks of two CPUs a free could seem older than what it frees.
 	echo counter >"$1/trace_clock"
+	# The names of a stack do not tell their module, the addresses do.
+	echo 1 >"$1/options/sym-addr"
 	# An address is printed as it is, not as a hash, which early on are all the same.
 	[ ! -e "$1/options/hash-ptr" ] || echo 0 >"$1/options/hash-ptr"
 	for event in $tm_events; do
@@ -296,7 +299,6 @@ start_events() {
 		esac
 		echo 1 >"$1/events/$event/enable"
 	done
-	echo 1 >"$1/tracing_on"
 }
 
 # lost_events DIRECTORY: how many did not fit.
@@ -330,7 +332,15 @@ event_records() {
 		return substr($0, RSTART + length(name) + 2, RLENGTH - length(name) - 2)
 	}
 	# CPUs take turns in the file, also between an event and its stack.
-	/^ => / { if (key != "") stack[key] = stack[key] substr($0, 5) ";"; next }
+	/^ => / {
+		if (key != "") {
+			frame = substr($0, 5)
+			if ($NF ~ /^<[0-9a-f]+>$/)
+				frame = $2 " at 0x" substr($NF, 2, length($NF) - 2)
+			stack[key] = stack[key] frame ";"
+		}
+		next
+	}
 	match($0, / \[[0-9]+\] /) { cpu = substr($0, RSTART, RLENGTH) }
 	/: <stack trace>$/ { key = last[cpu]; next }
 	!match($0, /[0-9]: [a-z_]+: /) { key = ""; next }
@@ -367,6 +377,14 @@ event_records() {
 fewer() {
 	awk -F '\t' '
 	{ key = $1 "\t" $2 "\t%d\t" $4 "\t" $5 "\t" $6 "\n" }
+	# Another module may by now be where the caller was: an area is its address.
+	$1 == "vmallocinfo" {
+		if (FILENAME == ARGV[1])
+			area[$5] = 1
+		else if (!($5 in area))
+			print
+		next
+	}
 	FILENAME == ARGV[1] { before[key] += $3; next }
 	{ after[key] += $3 }
 	END {
@@ -393,6 +411,8 @@ attribute() {
 			if (frame !~ /^0x/)
 				return frame
 		}
+		# Of an event: the name, and where that is.
+		sub(/^.* at 0x/, "0x", frame)
 		if (frame !~ /^0x/)
 			return ""
 		sub(/ .*/, "", frame)

@@ -24,6 +24,7 @@ from .common import ROOT, TESTS, Failure
 VARIANTS = {
     "full": {"cmdline": "preempt=full"},
     "numa": {"needs": ["numa"], "memory": "512M"},
+    "traces": {"cmdline": "slub_debug=U"},
 }
 
 # What scripts/vm.sh takes for a need; the disk's name comes behind -d. The others are

@@ -1,0 +1,127 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# scripts/modmem, on a module with known allocations, on ours and on the kernel's own.
+#
+# Suite:
+#   kernels  6.1
+#   by-name  *
+#   memory   512M
+#   needs    leaky drivers
+#   seconds  35
+# shellcheck source=tests/guest/lib.sh
+. "${0%/*}/lib.sh"
+
+dmesg -n 1
+trap 'rmmod leaky 2>/dev/null' EXIT
+
+# held ARGUMENT...: modmem's answer is in /tmp/said.
+held() {
+	modmem "$@" >/tmp/said 2>&1 || fail "modmem $* fails: $(cat /tmp/said)"
+	is "$(ls /sys/kernel/tracing/instances)" '' 'trace instances that are left'
+}
+
+# of KIND COLUMN: a figure of the first table; 2 bytes, 3 objects, 4 the mark.
+of() {
+	awk -v kind="$1" -v column="$2" '$1 == kind { print $column; exit }' /tmp/said
+}
+
+# by FUNCTION: "BYTES OBJECTS" of it in the second table, by the source that is exact.
+by() {
+	awk -v function_="$1" '$4 == function_ && !/histogram/ { print $1, $2; exit }' \
+		/tmp/said
+}
+
+# What it is told to do, 50 times: then it holds 50 of each, and 64 in the mempool.
+known() {
+	held leaky -- sh -c 'insmod /leaky.ko innocent=kmalloc,merged,mempool,kstrdup,vmalloc,init,pages,percpu,kref
+		echo 50 >/proc/leaky'
+	is "$(of static 2)" "$(cat /sys/module/leaky/coresize)" 'bytes of code and data'
+	is "$(by leaky_kmalloc)" '12800 50' 'kmalloc, in its bucket'
+	is "$(by leaky_mempool)" '3600 50' 'from the mempool'
+	is "$(by leaky_merged)" '3600 50' 'of a merged cache'
+	is "$(by leaky_kstrdup)" '3200 50' 'kstrdup'
+	is "$(by leaky_kref)" '6400 50' 'counted objects'
+	is "$(by leaky_vmalloc)" '819200 50' 'vmalloc'
+	is "$(by leaky_pages)" '819200 50' 'pages'
+	is "$(by leaky_percpu | cut -d ' ' -f 2)" 50 'per-CPU objects'
+	is "$(of vmalloc 2)" 884736 'vmalloc in all, that of init included'
+	for kind in static slab vmalloc pages percpu; do
+		is "$(of $kind 4)" exact "mark of $kind"
+	done
+	held leaky -- sh -c 'echo 14 >/proc/leaky'
+	is "$(by leaky_kmalloc)" '3584 14' 'what a command has added'
+	is "$(of static 2)" 0 'bytes of code and data that it has added'
+	held leaky -- sh -c 'echo 20 >/proc/leaky'
+	is "$(by leaky_kmalloc)" '' 'kept by a cache that is full'
+	held leaky
+	is "$(of vmalloc 2)" 1114112 'what it holds now: 64 areas, and that of init'
+	if [ -e /sys/kernel/debug/slab/pid/alloc_traces ] &&
+		grep -q pid= /sys/kernel/debug/slab/pid/alloc_traces; then
+		is "$(by leaky_kmalloc)" '16384 64' 'what it holds now'
+	else
+		grep -q '^  slab .* not visible .*slub_debug=U' /tmp/said ||
+			fail "what would make slab objects visible: $(cat /tmp/said)"
+	fi
+	rmmod leaky
+}
+t 'known allocations: each with its function, to the object' known -
+
+json() {
+	insmod /leaky.ko innocent=kmalloc
+	held --json leaky -- sh -c 'echo 3 >/proc/leaky'
+	tr -d '\n' </tmp/said | grep -qE '^\{"module": "leaky", .*"sites": \[.*\{"kind": "slab", "bytes": 768, "objects": 3, .*"function": "leaky_kmalloc", .*"merged": \[.*\]\}$' ||
+		fail "the JSON: $(cat /tmp/said)"
+	is "$(tr -cd '{' </tmp/said | wc -c)" "$(tr -cd '}' </tmp/said | wc -c)" 'braces'
+	rmmod leaky
+}
+t 'the same for machines' json -
+
+# Each is one of the kernel's modules, with what it is known to allocate at load.
+theirs() {
+	for module in loop zram nbd dm-mod btrfs; do
+		modinfo "$module" >/dev/null 2>&1 || skip "this kernel has no module $module"
+		held "$module" -- modprobe "$module"
+		cmp_int "$(of static 2)" -gt 16384 "bytes of $module"
+		cmp_int "$(of slab 2)" -gt 500 "bytes in slabs of $module"
+		note "$module: static $(of static 2), slab $(of slab 2), pages $(of pages 2)"
+	done
+	held zram -- sh -c 'echo 16M >/sys/block/zram0/disksize
+		dd if=/dev/urandom of=/dev/zram0 bs=64k count=16'
+	grep -q 'disksize_store' /tmp/said || fail "the table of zram: $(cat /tmp/said)"
+}
+t 'modules that are not ours: loop, zram, nbd, dm-mod, btrfs' theirs -
+
+# Ours counts for itself: the samples of its history and the reserve.
+ours() {
+	held taskmonitor -- sh -c 'insmod /taskmonitor.ko reserve=100 period_ms=3600000'
+	reserve=$(awk '$4 == "tm_cache_init" && !/histogram/ { print $2; exit }' /tmp/said)
+	cmp_int "${reserve:-0}" -ge 100 'objects of the reserve'
+	crowd 32
+	held taskmonitor -- sh -c "for pid in \$(cat /tmp/crowd); do echo \$pid >$file; done"
+	is "$(stat_of samples)" 32 'samples'
+	note "$(sed -n '/by function/,$p' /tmp/said | tr '\n' '|')"
+}
+t 'ours: what it holds is what it says' ours -
+
+refused() {
+	for wrong in '' '--json' 'nonsense' 'leaky --' 'leaky --x true' '/leaky.ko'; do
+		# shellcheck disable=SC2086 # the arguments are words
+		modmem $wrong >/tmp/said 2>&1 && fail "modmem $wrong succeeds"
+		grep -q '^modmem: ' /tmp/said || fail "modmem $wrong gives no reason"
+	done
+	insmod /leaky.ko innocent=kmalloc
+	modmem leaky -- false >/tmp/said 2>&1 && fail 'the command failed'
+	is "$(ls /sys/kernel/tracing/instances)" '' 'trace instances that are left'
+	modmem leaky -- sleep 1000 >/tmp/said 2>&1 &
+	kill_at_end $!
+	wait_for 30 pidof sleep >/dev/null || fail 'the command does not run'
+	kill "$pid"
+	killall sleep
+	wait_for 30 gone "$pid" || fail 'modmem does not end'
+	is "$(ls /sys/kernel/tracing/instances)" '' 'trace instances after it was killed'
+	rmmod leaky
+}
+t 'a wrong call, a command that fails, a signal: nothing is left switched on' refused -
+
+run_tests

@@ -357,7 +357,7 @@ event_records() {
 	event ~ /^percpu_/ { key = "percpu " field("ptr"); bytes = field("bytes_alloc") }
 	event ~ /^(kmalloc|kmem_cache_alloc|kfree|kmem_cache_free)/ {
 		key = "slab " field("ptr")
-		bytes = field("bytes_alloc")
+		bytes = field("bytes_alloc") + 0
 		# More than two pages come from the page allocator, which tells as well.
 		if (bytes > 8192)
 			key = ""
@@ -377,11 +377,11 @@ event_records() {
 fewer() {
 	awk -F '\t' '
 	{ key = $1 "\t" $2 "\t%d\t" $4 "\t" $5 "\t" $6 "\n" }
-	# Another module may by now be where the caller was: an area is its address.
+	# A caller that had no name may by now have that of another module.
 	$1 == "vmallocinfo" {
 		if (FILENAME == ARGV[1])
-			area[$5] = 1
-		else if (!($5 in area))
+			area[$5] = $6
+		else if (!($5 in area) || (area[$5] != $6 && area[$5] !~ /^0x/))
 			print
 		next
 	}

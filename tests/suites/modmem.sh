@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# scripts/modmem, on a module with known allocations, on ours and on the kernel's own.
+# scripts/modmem, on a module with known allocations, on ours and on the kernel's own:
+# loop and zram, with -a all nbd, dm-mod and btrfs as well.
 #
 # Suite:
-#   kernels  6.1
-#   by-name  *
+#   kernels  6.1+traces
+#   by-name  6.1 6.12 *-rt *-debug
 #   memory   512M
 #   needs    leaky drivers
 #   seconds  35
@@ -77,9 +78,12 @@ json() {
 }
 t 'the same for machines' json -
 
+drivers='loop zram'
+[ "${1:-}" != all ] || drivers='loop zram nbd dm-mod btrfs'
+
 # Each is one of the kernel's modules, with what it is known to allocate at load.
 theirs() {
-	for module in loop zram nbd dm-mod btrfs; do
+	for module in $drivers; do
 		modinfo "$module" >/dev/null 2>&1 || skip "this kernel has no module $module"
 		held "$module" -- modprobe "$module"
 		cmp_int "$(of static 2)" -gt 16384 "bytes of $module"
@@ -90,7 +94,7 @@ theirs() {
 		dd if=/dev/urandom of=/dev/zram0 bs=64k count=16'
 	grep -q 'disksize_store' /tmp/said || fail "the table of zram: $(cat /tmp/said)"
 }
-t 'modules that are not ours: loop, zram, nbd, dm-mod, btrfs' theirs -
+t 'modules that are not ours tell what they hold' theirs -
 
 # Ours counts for itself: the samples of its history and the reserve.
 ours() {

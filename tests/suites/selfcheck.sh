@@ -6,7 +6,7 @@
 #
 # Suite:
 #   kernels  6.12+traces
-#   by-name  *
+#   by-name  6.1 6.12 *-rt *-debug
 #   memory   512M
 #   needs    leaky
 #   seconds  25

@@ -11,7 +11,7 @@
 #   by-name  6.1 6.12 *-rt *-debug
 #   memory   512M
 #   needs    leaky
-#   seconds  30
+#   seconds  55
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -127,7 +127,9 @@ a_second() {
 	seconds=$(sed -n 's/^runs: .* \([0-9]*\) seconds in all/\1/p' /tmp/said)
 	cmp_int "$seconds" -le 90 'seconds until a workload of one second is judged'
 }
-t 'a workload of one second is judged within 90' a_second -
+# Elsewhere it is quicker still.
+[ ! -e /sys/kernel/debug/kmemleak ] ||
+	t 'a workload of one second is judged within 90' a_second -
 
 cannot_tell() {
 	check 2 1 leak=nonsense

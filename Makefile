@@ -85,6 +85,5 @@ help:
 	@echo 'build tree; MEM=128M; CPUS=2. What they fetch is kept in'
 	@echo '$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
 
-.PHONY: all modules clean distclean bench check demo vm lint mutants test help \
+.PHONY: all modules clean distclean bench check demo vm leakcheck lint mutants test help \
 	grade grade-class grade-check
-.PHONY: all modules clean distclean bench check demo leakcheck vm lint mutants test help

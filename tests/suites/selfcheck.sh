@@ -41,6 +41,12 @@ wait
 END
 chmod +x /tmp/work
 
+# with_traces: or nothing can be told to the object.
+with_traces() {
+	grep -q pid= /sys/kernel/debug/slab/pid/alloc_traces ||
+		skip 'a kernel that was not booted with slub_debug=U'
+}
+
 tell() {
 	while read -r line; do
 		note "$line"
@@ -48,6 +54,7 @@ tell() {
 }
 
 no_leak() {
+	with_traces
 	leakcheck /taskmonitor.ko period_ms=20 reserve=100 -- /tmp/work >$said 2>&1
 	status=$?
 	tell
@@ -68,6 +75,7 @@ same() {
 }
 
 to_the_object() {
+	with_traces
 	same 'of an idle module'
 	monitored_crowd 20
 	produce 2000

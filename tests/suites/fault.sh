@@ -5,7 +5,7 @@
 # fail, one by one, and all of them for as long as it takes.
 #
 # Suite:
-#   kernels  newest-debug 6.1-debug
+#   kernels  newest-debug
 #   by-name  *-debug
 #   memory   256M
 #   cpus     1

@@ -8,7 +8,7 @@
 # lost has a reference for kmemleak. A cache that is debugged, with F, has no array.
 #
 # Suite:
-#   kernels  newest-debug 6.1-debug
+#   kernels  newest-debug
 #   by-name  *-debug
 #   memory   256M
 #   cpus     1

@@ -9,12 +9,12 @@
 #   kernels  newest-debug
 #   by-name  *-debug *-kcsan
 #   cmdline  panic_on_warn=0
-#   seconds  80
+#   seconds  70
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
 seed=${1:-1}
-seconds=${2:-60}
+seconds=${2:-45}
 
 # Several looks, for it is no mistake to wait for a moment.
 no_task_waits() {

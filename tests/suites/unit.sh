@@ -5,7 +5,7 @@
 # they are built into is loaded. Each of their cases is a test here.
 #
 # Suite:
-#   kernels  newest-debug 6.1-debug
+#   kernels  newest-debug
 #   by-name  *-debug
 #   needs    kunit
 #   seconds  22

@@ -198,15 +198,24 @@ vmalloc_records() {
 	}' /proc/vmallocinfo
 }
 
-# By dd, since debugfs knows nothing of sendfile().
+# now_jiffies: the clock of kmemleak; nothing where it cannot be read.
+now_jiffies() {
+	sed -n 's/^jiffies: //p' /proc/timer_list 2>/dev/null | head -n 1
+}
+
+# kmemleak_records SINCE: what was allocated then or later. What is older was lost before,
+# even if it is only found now. By dd, since debugfs knows nothing of sendfile().
 kmemleak_records() {
-	dd if="$tm_kmemleak" bs=4096 2>/dev/null | awk '
+	dd if="$tm_kmemleak" bs=4096 2>/dev/null | awk -v since="${1:-0}" '
 	function flush() {
 		if (size)
 			printf "kmemleak\tobject\t1\t%d\t-\t%s\n", size, frames
 		size = 0; frames = ""
 	}
 	/^unreferenced/ { flush(); size = $NF; sub(/\).*/, "", size); next }
+	match($0, / jiffies [0-9]+/) && substr($0, RSTART + 9, RLENGTH - 9) + 0 < since {
+		size = 0
+	}
 	/^  backtrace/ { inside = 1; next }
 	/^    / && inside {
 		sub(/^ *(\[<[^>]*>\] )?/, "")

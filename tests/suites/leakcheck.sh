@@ -118,7 +118,8 @@ t 'twelve leaks at once: each with its function, and no twin' all_at_once -
 slow() {
 	check 1 84 leak=slow
 	found slow 1
-	cmp_int "$(grep -c '^  [0-9]* x ' /tmp/said)" -eq 1 'leaks that were found'
+	cmp_int "$(grep -c '^  [0-9]* x ' /tmp/said)" -eq 1 \
+		"leaks that were found: $(grep '^  [0-9]* x ' /tmp/said | tr '\n' '|')"
 }
 t 'one object in 1,000 uses is found' slow -
 

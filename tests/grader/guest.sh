@@ -179,8 +179,12 @@ sums() {
 	awk '{ printf "%.0f\n", $4 + $6 }'
 }
 
+# With one write(2): echo would send what a short count leaves, and fail.
 add() {
-	[ -n "$control" ] && echo "$1" >"$control"
+	[ -n "$control" ] || return 1
+	case $(echo "$1" | tmtool write "$control" 2>&1) in
+	E*) return 1 ;;
+	esac
 }
 
 remove() {

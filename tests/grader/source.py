@@ -135,6 +135,8 @@ class Source:
         """Is a lock held at that place of a function, by itself or by each caller?"""
         body = self.functions[name]
         before = body[:position]
+        if "lockdep_assert_held" in before:
+            return True
         if len(LOCK.findall(before)) > len(UNLOCK.findall(before)):
             return True
         # An unlock on a path that returns counts for that path alone.
@@ -155,6 +157,10 @@ class Source:
         return bool(callers) and all(self.once_only(caller) for caller in callers
                                      if name not in self.calls(name))
 
+    def unlocked(self, name: str, position: int) -> bool:
+        """Is that place of a function reached with no lock, while others run?"""
+        return not self.once_only(name) and not self.locked_everywhere(name, position)
+
     # The questions.
 
     def t1q1(self) -> Answer:
@@ -172,12 +178,9 @@ class Source:
                    if self.has(r"list_(?:for_each|first_|last_|splice)\w*\s*\([^;()]*?"
                                rf"(?:->|\.){member}\b")]
         heads = re.compile(rf"(?:->|\.)(?:{'|'.join(members) or '$'})\b(?!\s*\[)")
-        open_places = []
-        for function, text in self.functions.items():
-            for change in CHANGE.finditer(text):
-                if heads.search(text) and not self.once_only(function) and \
-                        not self.locked_everywhere(function, change.start()):
-                    open_places.append(function)
+        open_places = [function for function, text in self.functions.items()
+                       if heads.search(text) for change in CHANGE.finditer(text)
+                       if self.unlocked(function, change.start())]
         if open_places:
             return Answer("part", "a list is changed with no lock held in " +
                           ", ".join(dict.fromkeys(open_places)))
@@ -320,7 +323,21 @@ class Source:
                                  "list of monitors")
         if not heads:
             return Answer("bad", "no global list of monitors")
+        for member in re.findall(r"struct\s+list_head\s+(\w+)\s*;", body):
+            # A link, not a head: it is what is added or deleted.
+            change = re.compile(rf"\blist_(?:add|del)\w*\s*\(\s*&\s*\w+->{member}\b")
+            for function, text in self.functions.items():
+                for match in change.finditer(text):
+                    if name in self.declares(text) and \
+                            self.unlocked(function, match.start()):
+                        return Answer("part", f"{function}() changes the list of monitors "
+                                              "with no lock held", 5)
         return Answer("ok", f"struct {name} is linked into a global list")
+
+    @staticmethod
+    def declares(text: str) -> set[str]:
+        """The structs that a function names."""
+        return set(re.findall(r"\bstruct\s+(\w+)", text))
 
     def settable(self) -> list[str]:
         """Integer parameters that can be written, as NAME=100."""

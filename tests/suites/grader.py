@@ -148,9 +148,10 @@ def test_stages():
 
 
 def test_traps_in_the_source():
-    """traps 1, 2, 3, 6, 18 are read in the source, each in the one that has it"""
+    """traps 1, 2, 3, 5, 6, 18 are read in the source, each in the one that has it"""
     wanted = {"traps/01-row-under-lock": ("T2Q3", 1), "traps/02-scan-gives-up": ("T2Q3", 2),
               "traps/03-tells-what-was-asked": ("T2Q3", 3),
+              "traps/05-removed-without-lock": ("T7Q1", 5),
               "traps/06-pool-not-used": ("T4Q2", 6),
               "traps/18-unlinked-in-release": ("T5Q2", 18)}
     for row in check.table():

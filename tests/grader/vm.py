@@ -22,6 +22,7 @@ BOOT_SECONDS = 600
 # The kernel's report names the trap where the step alone does not.
 REPORTS = (
     (r"fs_reclaim", 1),
+    (r"WARNING: [^\n]*kthread_stop|RIP: \w+:kthread_stop", 21),
     (r"(?s)(?:refcount_t:|use-after-free|NULL pointer).{0,4000}kthread_stop", 21),
     (r"bad unlock balance|lock held when returning to user space|"
      r"mutex_unlock.*not locked", 15),

@@ -184,6 +184,8 @@ class Guest:
                 current = ""
             elif word in ("over", "reboot"):
                 ended = True
+            elif word == "report" and question != "survey":
+                self.result.findings.append(self.crash(question, trap, doing, text, 5))
             elif word in ("ok", "part", "bad", "none"):
                 finding = self.add(question, word, value, text) \
                     if question != "survey" else None

@@ -726,7 +726,8 @@ namespace() {
 	unshare -f -p true || return 0
 	rows | field pid | sort -u >/tmp/pids
 	# shellcheck disable=SC2016 # the shell in there expands it
-	unshare -f -p sh -c 'echo $$ >"$0"; exec sleep 5' "$control" 2>/tmp/ns &
+	unshare -f -p sh -c 'echo $$ >"$0"; exec sleep "$1"' "$control" \
+		$((period * 3 / 1000 + 5)) 2>/tmp/ns &
 	kill_at_end $!
 	periods 2
 	new=$(rows | field pid | sort -u | grep -vxFf /tmp/pids | tr '\n' ' ')

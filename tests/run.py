@@ -45,23 +45,26 @@ def parse(arguments):
 
 def run_all(lab, pairs, vms):
     """Yields a report for each pair, or for each kernel that cannot be had."""
-    guests = {}
+    guests = {}                 # (kernel, what its suites need): the initramfs
+    places = {}                 # kernel, or KERNEL+variant: the initramfs
     for kernel in dict.fromkeys(kernel for kernel, _ in pairs):
         base = kernel.partition("+")[0]
-        if base in guests or kernel == "host":
+        if kernel == "host":
             continue
-        guests[base] = None
+        known = base in lab.missing
         if lab.has(base):
-            needs = {need for k, s in pairs if k == kernel for need in s.needs}
-            guests[base] = lab.guest(base, needs)
-            continue
-        missing = report.Report(base, base, "-")
-        missing.skipped = lab.missing[base]
-        say(f"skipped: {missing.skipped}")
-        yield missing
-    items = [(kernel, suite, guests.get(kernel.partition("+")[0]))
-             for kernel, suite in pairs
-             if kernel == "host" or guests[kernel.partition("+")[0]]]
+            needs = frozenset(need for k, s in pairs if k == kernel for need in s.needs
+                              if need in suites.IN_GUEST)
+            if (base, needs) not in guests:
+                guests[base, needs] = lab.guest(base, needs, f"{base}-{len(guests)}")
+            places[kernel] = guests[base, needs]
+        elif not known:
+            missing = report.Report(base, base, "-")
+            missing.skipped = lab.missing[base]
+            say(f"skipped: {missing.skipped}")
+            yield missing
+    items = [(kernel, suite, places.get(kernel)) for kernel, suite in pairs
+             if kernel == "host" or kernel in places]
     say(f"running {len(items)} VMs, {vms} at a time")
     for one in jobs.in_parallel(lab.run, items, vms):
         jobs.show(one)

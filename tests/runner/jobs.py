@@ -112,11 +112,10 @@ class Lab:
         script("initramfs.sh", *arguments)
         return out
 
-    def guest(self, kernel, needs, source=None, name=None):
-        """The initramfs that the suites run in on that kernel."""
-        base = kernel.partition("+")[0]
-        out = os.path.join(self.work, f"{name or base}.cpio")
-        return self.pack(base, self.guest_files(), out, source, needs)
+    def guest(self, base, needs, name):
+        """The initramfs that the suites with these needs run in on that kernel."""
+        out = os.path.join(self.work, f"{name}.cpio")
+        return self.pack(base, self.guest_files(), out, needs=needs)
 
     def run(self, kernel, suite, cpio, name=None):
         """One suite on one kernel; its report."""

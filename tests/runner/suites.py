@@ -33,6 +33,8 @@ VARIANTS = {
 NEEDS = {"disk": "-d", "icount": "-I", "numa": "-n", "kunit": None, "leaky": None,
          "drivers": None}
 
+IN_GUEST = [need for need, option in NEEDS.items() if option is None]
+
 KEYS = ("kernels", "by-name", "memory", "cpus", "needs", "cmdline", "seconds")
 
 

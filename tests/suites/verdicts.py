@@ -24,6 +24,7 @@ import xml.etree.ElementTree as xml
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, TESTS)
 
+import run as command  # noqa: E402
 from runner import bench, hosttests, mutants, suites  # noqa: E402
 from runner import report as reports  # noqa: E402
 from runner.common import Failure, ROOT  # noqa: E402
@@ -48,6 +49,25 @@ def failing_run():
     bad = "1..3\nok 1 - a\n# got '1', expected '2'\nnot ok 2 - planted\nok 3 - b\n"
     return [report(GOOD), report(bad, 1, "6.12+full reader"), missing,
             report(GOOD, 0, "6.12 lab")]
+
+
+class FakeLab:
+    """A lab that boots nothing: a guest is what was asked for."""
+
+    def __init__(self):
+        self.missing = {}
+
+    def has(self, base):
+        self.missing[base] = ""
+        return True
+
+    def guest(self, base, needs, _name):
+        return base, needs
+
+    def run(self, kernel, suite, cpio):
+        made = report(GOOD, name=f"{kernel} {suite.name}")
+        made.logs = cpio
+        return made
 
 
 def suite_file(directory, head):
@@ -314,6 +334,17 @@ def test_table():
     text = bench.markdown(bench.read_table(), bench.derive(results), aims=True)
     assert "| 600.0 (missed) |" in text and "| 200.0 |" in text, text
     assert re.search(r"statm.* 20\.0 \|", text), text
+
+
+def test_guests():
+    """what a suite needs in its guest is there, and in no other suite's"""
+    known = suites.all_suites()
+    pairs = [("6.1", known["lab"]), ("6.1+traces", known["modmem"]),
+             ("6.1+numa", known["reader"])]
+    with contextlib.redirect_stdout(io.StringIO()):
+        got = {made.kernel: made.logs for made in command.run_all(FakeLab(), pairs, 1)}
+    assert got["6.1"] == got["6.1+numa"] == ("6.1", frozenset()), got
+    assert got["6.1+traces"] == ("6.1", {"leaky", "drivers"}), got
 
 
 if __name__ == "__main__":

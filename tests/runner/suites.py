@@ -4,7 +4,7 @@
 A head is a comment in the first lines of a suite:
 
     # Suite:
-    #   kernels  6.1 6.12+full     what `make test` runs it on
+    #   kernels  6.1 6.12+full     what `make test` runs it on; -: nowhere
     #   by-name  *-rt              what else it can run on
     #   memory   128M              of the VM
     #   cpus     1                 of the VM
@@ -53,6 +53,7 @@ class Suite:
         if not os.access(path, os.X_OK):
             self.refuse("it cannot be executed")
         head = self.read_head()
+        # "-" says that it is left out of `make test` on purpose.
         self.kernels = head.get("kernels", "").split()
         self.by_name = head.get("by-name", "").split()
         self.memory = head.get("memory")
@@ -61,6 +62,7 @@ class Suite:
         self.cmdline = head.get("cmdline", "")
         self.seconds = head.get("seconds", "60")
         self.check()
+        self.kernels = [] if self.kernels == ["-"] else self.kernels
         self.seconds = int(self.seconds)
 
     def refuse(self, why):
@@ -91,7 +93,9 @@ class Suite:
     def check(self):
         if not self.kernels:
             self.refuse("no kernel is named in its head, so it would never run")
-        for kernel in self.kernels:
+        if self.kernels == ["-"] and not self.by_name:
+            self.refuse("it runs neither in make test nor by name")
+        for kernel in self.kernels if self.kernels != ["-"] else []:
             base, plus, variant = kernel.partition("+")
             if not KERNEL.fullmatch(base):
                 self.refuse(f"'{base}' is no kernel")
@@ -142,6 +146,8 @@ def plan(suites, kernels=(), names=()):
                  if suite.runs_on(kernel)]
     else:
         pairs = [(kernel, suite) for suite in chosen for kernel in suite.kernels]
+    if not pairs and not kernels:
+        raise Failure(f"{' '.join(names)}: by name only, with -k; see run.py list")
     if not pairs:
         raise Failure("no suite runs on " + " ".join(kernels))
     return sorted(pairs, key=lambda pair: -pair[1].seconds)

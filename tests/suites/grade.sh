@@ -5,7 +5,8 @@
 # make grade-check.
 #
 # Suite:
-#   kernels  host
+#   kernels  -
+#   by-name  host
 #   seconds  70
 set -u
 

@@ -5,7 +5,7 @@
 # with -a all on more of those, on ours, and for machines.
 #
 # Suite:
-#   kernels  6.1+traces
+#   kernels  -
 #   by-name  6.1 6.12 *-rt *-debug
 #   memory   512M
 #   needs    leaky drivers

@@ -6,7 +6,7 @@
 # of that name.
 #
 # Suite:
-#   kernels  6.12+traces
+#   kernels  -
 #   by-name  6.1 6.12 *-rt *-debug
 #   memory   512M
 #   seconds  25

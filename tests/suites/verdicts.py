@@ -184,6 +184,7 @@ def test_bad_head():
     with tempfile.TemporaryDirectory() as directory:
         for head, said in (("#   kernel  6.1\n", "'kernel' is not one of"),
                            ("#   by-name  *-rt\n", "would never run"),
+                           ("#   kernels  -\n", "neither in make test nor by name"),
                            ("#   kernels  6.12+fulll\n", "variants are"),
                            ("#   kernels  old\n", "'old' is no kernel"),
                            (good + "#   needs  luck\n", "no VM has 'luck'"),

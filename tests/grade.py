@@ -9,7 +9,7 @@
 
 M is a directory, a .c, a .tar.gz, or a built .ko. It is built against each kernel
 in a sandbox, and asked the lab's questions in VMs: tests/README.md. The exit
-status is 0 when the grading came to its end, whatever the grade.
+status is 0 when the grading came to its end, also for a grade of 0.
 """
 
 import argparse

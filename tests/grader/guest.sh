@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Runs in the VM: asks a module the lab's questions, whatever it calls its files,
-# its parameter and the words of its rows. The plan, one file, says what to ask:
+# Runs in the VM: asks a module the lab's questions. Its files, its parameter and the
+# words of its rows may have any names. The plan, one file, says what to ask:
 #
 #   key ...          in front of each line of the verdict, so that nothing else
 #                    that may come through the channel passes for one

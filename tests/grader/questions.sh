@@ -211,7 +211,7 @@ free_kib() {
 	kib MemFree
 }
 
-# used: a module's life with a few samples in it.
+# life: the module is loaded, takes a few samples, and is unloaded.
 life() {
 	fresh "$watched"
 	periods 3
@@ -598,7 +598,7 @@ stays_linear() {
 	periods 600
 	long=$(ns_a_row)
 	[ "$long" -lt $((short * 3)) ] ||
-		part 14 "a row costs $short ns with 100 rows, and $long ns with 1200"
+		part 14 "a row costs $short ns with 100 rows, and $long ns with 700"
 	tell measured - "ns a row: $short with 100 rows, $long with 700"
 }
 

@@ -93,8 +93,8 @@ TRAPS: dict[int, tuple[str, str]] = {
          "Parameters are parsed before the init function: a setter must not wake a\n"
          "thread, or take a lock, that is not there yet."),
     33: ("a reader that jumps holds the lock for the whole way",
-         "seq_file walks everything before an offset in one go. Refuse any offset but 0,\n"
-         "or bound it."),
+         "seq_file walks all rows before an offset in one call. Refuse offsets other\n"
+         "than 0, or bound the walk."),
     34: ("the file ends when its process is removed",
          "A reader may stand at a process that is removed then. It must go on with the\n"
          "next one, and not take a missing process for the end."),

@@ -74,7 +74,7 @@ def test_own_module():
 
 
 def test_makefile_not_run():
-    """a Makefile is read and never run, whatever stands in it"""
+    """a Makefile is read and never run, also where it calls the shell"""
     mark = os.path.join(WORK, "executed")
     made = take(tree({"Makefile": f"X := $(shell touch {mark})\nobj-m += $(NAME).o\n"
                                   f"NAME = mon$(shell touch {mark})\n"

@@ -71,7 +71,7 @@ site_of() {
 	esac
 }
 
-# found WAY COUNT: it is in the list, with so many objects at least.
+# found WAY COUNT: the list has it, with COUNT objects or more.
 found() {
 	count=$(sed -n "s/^  \([0-9]*\) x .*, by $(site_of "$1") (.*/\1/p" /tmp/said | head -n 1)
 	cmp_int "${count:-0}" -ge "$2" "objects of $1 that were found: $(tail -n 20 /tmp/said | tr '\n' '|')"

@@ -31,6 +31,17 @@ ask_t1q2() {
 	[ -z "$history" ] || [ "$quick" != yes ] || keeps_phase
 }
 
+# A process, in $victim, that end_victim kills and reaps.
+start_victim() {
+	sleep 100000 &
+	victim=$!
+}
+
+end_victim() {
+	kill -9 "$victim"
+	wait "$victim"
+}
+
 # The process that is monitored dies, and is a zombie first.
 target_ends() {
 	step 7 'the monitored process ends'
@@ -41,13 +52,11 @@ target_ends() {
 		periods 2
 		loaded && unload
 	fi
-	sleep 100000 &
-	victim=$!
+	start_victim
 	watched=$victim
 	fresh "$victim"
 	periods 2
-	kill -9 "$victim"
-	wait "$victim"
+	end_victim
 	lines=$(dmesg | wc -l)
 	periods 4
 	if [ "$(dmesg | tail -n "+$((lines + 1))" | grep -vcE 'usr|sys|utime')" -ge 3 ]; then
@@ -59,13 +68,11 @@ target_ends() {
 # Its number goes to another process.
 number_is_reused() {
 	step 9 'the number of an ended process is used again'
-	sleep 100000 &
-	victim=$!
+	start_victim
 	watched=$victim
 	fresh "$victim"
 	periods 2
-	kill -9 "$victim"
-	wait "$victim"
+	end_victim
 	periods 2
 	had=$(nr_rows "$victim")
 	tmtool fork-as "$victim" tmtool pulse 6 "$((period * 2 / 3))" &
@@ -275,12 +282,10 @@ leaks_nothing() {
 
 ended_before_unload() {
 	step 21 'the process has ended before stop, start and rmmod'
-	sleep 100000 &
-	victim=$!
+	start_victim
 	fresh "$victim"
 	periods 1
-	kill -9 "$victim"
-	wait "$victim"
+	end_victim
 	periods 3
 	stop 2>/dev/null
 	start 2>/dev/null
@@ -411,6 +416,13 @@ ask_t2q3() {
 	under_pressure
 }
 
+# nr_rows_of_each: of the processes in $three.
+nr_rows_of_each() {
+	for pid in $three; do
+		nr_rows "$pid"
+	done
+}
+
 every_history_shrinks() {
 	step 4 'drop_caches with three processes'
 	three=$watched
@@ -419,13 +431,9 @@ every_history_shrinks() {
 		add "$pid" && three="$three $pid"
 	done
 	periods 30
-	for pid in $three; do
-		nr_rows "$pid"
-	done >/tmp/each_before
+	nr_rows_of_each >/tmp/each_before
 	drop_caches
-	for pid in $three; do
-		nr_rows "$pid"
-	done >/tmp/each_after
+	nr_rows_of_each >/tmp/each_after
 	if ! paste /tmp/each_before /tmp/each_after | awk '$2 >= $1 { exit 1 }'; then
 		part 4 "rows of three processes before: $(tr '\n' ' ' </tmp/each_before)" \
 			"and after drop_caches: $(tr '\n' ' ' </tmp/each_after)"
@@ -460,7 +468,7 @@ ask_t3q1() {
 ask_t3q2() {
 	[ -n "$new_cache" ] || bad - 'no slab cache is new in /proc/slabinfo'
 	long_history 60
-	objects=$(awk -v c="$new_cache" '$1 == c { print $2 }' /proc/slabinfo)
+	objects=$(slab_objects "$new_cache")
 	size=$(awk -v c="$new_cache" '$1 == c { print $4 }' /proc/slabinfo)
 	nr=$(nr_rows)
 	[ -n "$history" ] || nr=1
@@ -599,7 +607,6 @@ stays_linear() {
 	long=$(ns_a_row)
 	[ "$long" -lt $((short * 3)) ] ||
 		part 14 "a row costs $short ns with 100 rows, and $long ns with 700"
-	tell measured - "ns a row: $short with 100 rows, $long with 700"
 }
 
 open_at_unload() {
@@ -626,13 +633,9 @@ ask_t7q2() {
 		three="$three $pid"
 	done
 	periods 3
-	for pid in $three; do
-		nr_rows "$pid"
-	done >/tmp/each_before
+	nr_rows_of_each >/tmp/each_before
 	periods 10
-	for pid in $three; do
-		nr_rows "$pid"
-	done >/tmp/each_after
+	nr_rows_of_each >/tmp/each_after
 	if [ "$(paste /tmp/each_before /tmp/each_after |
 		awk '$2 - $1 < 9 || $2 - $1 > 11' | wc -l)" -ne 0 ]; then
 		bad - "rows of three processes: $(tr '\n' ' ' </tmp/each_before), and" \
@@ -651,7 +654,7 @@ refuses() {
 	said=$(answer "$1" 2>&1)
 	case $said in
 	E*) ;;
-	*) part "${3:-11}" "$2 ('$1') is accepted: $said" ;;
+	*) part 11 "$2 ('$1') is accepted: $said" ;;
 	esac
 }
 
@@ -681,7 +684,7 @@ ask_t7q3() {
 	[ $(($(nr_rows "$one") - had)) -le 6 ] ||
 		part 26 "$one was added twice, and has $(($(nr_rows "$one") - had)) rows in 5 periods"
 	step 11 'input that makes no sense'
-	refuses '' 'nothing' 11
+	refuses '' 'nothing'
 	refuses '\n' 'an empty line'
 	refuses 'abc' 'a word'
 	refuses '0' 'zero'
@@ -710,12 +713,10 @@ ask_t7q3() {
 
 dead_process() {
 	step 7 'a monitored process that has ended is removed'
-	sleep 100000 &
-	victim=$!
+	start_victim
 	add "$victim"
 	periods 1
-	kill -9 "$victim"
-	wait "$victim"
+	end_victim
 	periods 2
 	answer "-$victim" >/dev/null 2>&1
 }

@@ -187,9 +187,9 @@ class Guest:
             elif word == "report" and question != "survey":
                 self.result.findings.append(self.crash(question, trap, doing, text, 5))
             elif word in ("ok", "part", "bad", "none"):
-                finding = self.add(question, word, value, text) \
-                    if question != "survey" else None
-                if question == "survey" and word == "bad":
+                if question != "survey":
+                    self.add(question, word, value, text)
+                elif word == "bad":
                     survey = Finding(question, word, value, text, self.kernel)
         if not ended and current and not survey:
             finding = self.crash(current, trap, doing, said, status)

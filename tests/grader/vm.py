@@ -19,16 +19,17 @@ from .source import Source
 LOG_BYTES = 32 << 20
 BOOT_SECONDS = 600
 
-# The kernel's report names the trap where the step alone does not.
+# The kernel's report names the trap where the step alone does not, and the question
+# that a report costs before any question was asked.
 REPORTS = (
-    (r"fs_reclaim", 1),
-    (r"WARNING: [^\n]*kthread_stop|RIP: \w+:kthread_stop", 21),
-    (r"(?s)(?:refcount_t:|use-after-free|NULL pointer).{0,4000}kthread_stop", 21),
+    (r"fs_reclaim", 1, "T2Q3"),
+    (r"WARNING: [^\n]*kthread_stop|RIP: \w+:kthread_stop", 21, "T1Q2"),
+    (r"(?s)(?:refcount_t:|use-after-free|NULL pointer).{0,4000}kthread_stop", 21, "T1Q2"),
     (r"bad unlock balance|lock held when returning to user space|"
-     r"mutex_unlock.*not locked", 15),
-    (r"seq_file: buggy", 13),
-    (r"list_(?:add|del) corruption", 18),
-    (r"Objects remaining|still has objects", 19),
+     r"mutex_unlock.*not locked", 15, "T6Q3"),
+    (r"seq_file: buggy", 13, "T6Q3"),
+    (r"list_(?:add|del) corruption", 18, "T5Q2"),
+    (r"Objects remaining|still has objects", 19, "T1Q4"),
 )
 
 
@@ -139,13 +140,14 @@ class Guest:
         todo = list(questions)
         while todo:
             lines, said, status = self.boot(todo)
-            asked, at_survey, ended = self.read(lines, said, status)
+            asked, at_survey = self.read(lines, said, status)
             if at_survey:
                 for name in todo:
                     self.add(name, "bad", at_survey.trap, at_survey.text)
                 break
             todo = [name for name in todo if name not in asked]
-            if not asked and not ended:
+            # Without an answer there would be none the next time either.
+            if not asked:
                 for name in todo:
                     self.add(name, "bad", 0, "the VM gave no answer: " + first_report(said))
                 break
@@ -157,9 +159,9 @@ class Guest:
         return finding
 
     def read(self, lines: list[list[str]], said: str,
-             status: int) -> tuple[set[str], Finding | None, bool]:
+             status: int) -> tuple[set[str], Finding | None]:
         """Takes the lines of one boot. Which questions were asked; what went wrong
-        before the first of them; whether the guest came to its end."""
+        before the first of them, so that none was."""
         asked: set[str] = set()
         current, trap, doing = "survey", 0, "boot"
         ended = False
@@ -184,8 +186,10 @@ class Guest:
                 current = ""
             elif word in ("over", "reboot"):
                 ended = True
-            elif word == "report" and question != "survey":
-                self.result.findings.append(self.crash(question, trap, doing, text, 5))
+            elif word == "report":
+                finding = self.crash(question, trap, doing, text, 5)
+                if finding not in self.result.findings:
+                    self.result.findings.append(finding)
             elif word in ("ok", "part", "bad", "none"):
                 if question != "survey":
                     self.add(question, word, value, text)
@@ -198,16 +202,20 @@ class Guest:
             else:
                 self.result.findings.append(finding)
                 asked.add(current)
-        return asked, survey, ended
+        return asked, survey
 
     def crash(self, question: str, trap: int, doing: str, said: str,
               status: int) -> Finding:
         report = first_report(said)
-        for pattern, number in REPORTS:
+        for pattern, number, costs in REPORTS:
             # Objects that remain follow from much else; then the step knows better.
             if re.search(pattern, said) and not (number == 19 and trap in (17, 20)):
                 trap = number
                 break
+        else:
+            costs = "T1Q4"
+        if question == "survey":
+            question = costs
         how = {3: "the VM went off", 4: "the VM hangs"}.get(status, "the kernel reports")
         return Finding(question, "bad", trap, f"at this step: {doing}: {how}: {report}",
                        self.kernel)

@@ -193,14 +193,35 @@ def words(text):
 def test_crash():
     """a crash costs the question that was asked, by the trap of the last step"""
     made = guest()
-    asked, survey, over = made.read(words(
+    asked, survey = made.read(words(
         "survey begin - -\nsurvey ok - it loads\nsurvey end - -\nT1Q2 begin - -\n"
         "T1Q2 ok - rows\nT1Q2 end - -\nT1Q4 begin - -\nT1Q4 step 21 stop\n"),
         "[    1.0] BUG: kernel NULL pointer dereference\n[    1.0] Kernel panic", 5)
-    assert asked == {"T1Q2", "T1Q4"} and not survey and not over
+    assert asked == {"T1Q2", "T1Q4"} and not survey
     last = made.result.findings[-1]
     assert (last.question, last.word, last.trap) == ("T1Q4", "bad", 21), last
     assert "NULL pointer" in last.text, last
+
+
+def test_report_at_survey():
+    """a report before the first question costs one, and the others are asked"""
+    made = guest()
+    asked, survey = made.read(words(
+        "survey begin - -\nsurvey ok - it loads\nsurvey step 19 rmmod\n"
+        "survey report - WARNING: bad unlock balance detected!\nsurvey end - -\n"
+        "T1Q2 begin - -\nT1Q2 ok - rows\nT1Q2 end - -\nall over - -\n"), "", 0)
+    assert asked == {"T1Q2"} and not survey
+    assert [(f.question, f.word, f.trap) for f in made.result.findings] == \
+        [("T6Q3", "bad", 15), ("T1Q2", "ok", 0)], made.result.findings
+
+
+def test_no_answer():
+    """a boot in which no question is asked is the last one"""
+    made = guest()
+    boots = []
+    made.boot = lambda todo: (boots.append(todo), ([], "panic", 3))[1]
+    findings = made.ask(["T1Q2", "T1Q3"]).findings
+    assert len(boots) == 1 and [f.word for f in findings] == ["bad", "bad"], findings
 
 
 def test_forged_verdict():

@@ -39,8 +39,11 @@ static struct dentry *tm_stats_file;
 
 /* Rows */
 
-/* Seven numbers of up to 20 digits, three short ones, their names: 218 bytes. */
-#define TM_ROW_MAX	256
+/*
+ * Seven numbers of up to 20 digits, three short ones, a name of up to 15 characters
+ * of which each may become four, and what these are called: 284 bytes.
+ */
+#define TM_ROW_MAX	320
 
 /* Division is what costs here: with all pairs of digits half of it is saved. */
 static const char tm_digits[] = {
@@ -75,17 +78,52 @@ static char *tm_put_number(char *end, u64 number)
 	return memcpy(end - 2, &tm_digits[2 * number], 2);
 }
 
+/* A name as one word: what would end it is escaped, as in /proc/mounts. */
+static char *tm_put_name(char *end, const char *name)
+{
+	const char *p = name + strlen(name);
+	unsigned char c;
+
+	if (p == name)
+		return tm_put_text(end, "\\000");
+	while (p > name) {
+		c = *--p;
+		if (c > ' ' && c != '\\' && c != 0x7f) {
+			*--end = c;
+			continue;
+		}
+		*--end = '0' + (c & 7);
+		*--end = '0' + (c >> 3 & 7);
+		*--end = '0' + (c >> 6);
+		*--end = '\\';
+	}
+	return end;
+}
+
 /*
- * Write @sample as a row about PID @nr that ends at @end, with TM_ROW_MAX bytes
- * before it; returns where the row begins. Formats backwards, since digits come
- * out least significant first: a fifth of snprintf()'s cost.
+ * Write what all rows of a process called @comm end with, up to @end; returns
+ * where that begins, for tm_format_row().
  */
-static char *tm_format_row(char *end, pid_t nr,
-			   const struct task_sample *sample)
+static char *tm_format_comm(char *end, const char comm[TASK_COMM_LEN])
 {
 	char *p = end;
 
 	p = tm_put_text(p, "\n");
+	p = tm_put_name(p, comm);
+	return tm_put_text(p, " comm ");
+}
+
+/*
+ * Write @sample as a row about PID @nr in front of @tail, which tm_format_comm()
+ * wrote to the end of a buffer of TM_ROW_MAX bytes; returns where the row begins.
+ * Formats backwards, since digits come out least significant first: a fifth of
+ * snprintf()'s cost.
+ */
+static char *tm_format_row(char *tail, pid_t nr,
+			   const struct task_sample *sample)
+{
+	char *p = tail;
+
 	p = tm_put_number(p, sample->time);
 	p = tm_put_text(p, " time ");
 	*--p = task_index_to_char(sample->state);
@@ -115,6 +153,9 @@ static char *tm_format_row(char *end, pid_t nr,
  * @lock: one call at a time; protects all that follows, and the seq_file
  * @walk: over all monitors; it stands at the one whose history is being read
  * @nr: the number of that one as this reader sees it
+ * @comm: its name when the last samples were pinned
+ * @tail: what its rows end with, at the end of @row
+ * @row: where its rows are written
  * @last: the row before the next one, with a reference; NULL if that is the
  *	first of its history
  * @nr_pinned: samples that are about to be shown
@@ -133,6 +174,9 @@ struct tm_cursor {
 	struct mutex lock;	/* one call at a time */
 	struct tm_walk walk;
 	pid_t nr;
+	char comm[TASK_COMM_LEN];
+	char *tail;
+	char row[TM_ROW_MAX];
 	struct task_sample *last;
 	unsigned int nr_pinned;
 	unsigned int at;
@@ -172,6 +216,7 @@ static void tm_cursor_pin(struct tm_cursor *cursor)
 
 	lockdep_assert_held(&cursor->walk.tm->list_lock);
 
+	memcpy(cursor->comm, monitor->comm, TASK_COMM_LEN);
 	/* Of a removed monitor the last one is in a list that is being freed. */
 	if (!sample || monitor->removed || list_empty(&sample->node))
 		sample = list_entry(&monitor->samples, struct task_sample,
@@ -226,6 +271,7 @@ static struct task_sample *tm_cursor_fill(struct tm_cursor *cursor)
 			return NULL;
 		cond_resched();
 	}
+	cursor->tail = tm_format_comm(cursor->row + TM_ROW_MAX, cursor->comm);
 	return cursor->pinned[0];
 }
 
@@ -260,10 +306,9 @@ static void tm_seq_stop(struct seq_file *seq, void *v)
 static int tm_seq_show(struct seq_file *seq, void *v)
 {
 	struct tm_cursor *cursor = seq->private;
-	char buf[TM_ROW_MAX], *end = buf + sizeof(buf), *row;
+	char *row = tm_format_row(cursor->tail, cursor->nr, v);
 
-	row = tm_format_row(end, cursor->nr, v);
-	seq_write(seq, row, end - row);
+	seq_write(seq, row, cursor->row + TM_ROW_MAX - row);
 	return 0;
 }
 
@@ -445,21 +490,22 @@ static const struct file_operations tm_stats_fops = {
 /* The attribute's callbacks are given no context. */
 static struct tm_context *tm_sysfs_context;
 
-/* The shortest row has 72 bytes: no more rows than this fit a page of 4 KiB. */
-#define TM_NEWEST_MAX	(SZ_4K / 72)
+/* The shortest row has 79 bytes: no more rows than this fit a page of 4 KiB. */
+#define TM_NEWEST_MAX	(SZ_4K / 79)
 static_assert(TM_NEWEST_MAX <= TM_PIN_MAX);
 
 /**
  * struct tm_newest - the newest samples that a walk has come by
  * @nr: how many
- * @rows: those samples, newest first, each with a reference, and the number of
- *	its process as the reader sees it
+ * @rows: those samples, newest first, each with a reference, the number of its
+ *	process as the reader sees it, and the name of that
  */
 struct tm_newest {
 	unsigned int nr;
 	struct {
 		struct task_sample *sample;
 		pid_t nr;
+		char comm[TASK_COMM_LEN];
 	} rows[TM_NEWEST_MAX];
 };
 
@@ -472,7 +518,8 @@ static u64 tm_newest_floor(const struct tm_newest *newest)
 
 /* Insert @sample, whose reference it takes over, unless it is of no use. */
 static void tm_newest_insert(struct tm_context *tm, struct tm_newest *newest,
-			     struct task_sample *sample, pid_t nr)
+			     struct task_sample *sample, pid_t nr,
+			     const char comm[TASK_COMM_LEN])
 {
 	bool useless = sample->time <= tm_newest_floor(newest);
 	unsigned int i;
@@ -493,6 +540,7 @@ static void tm_newest_insert(struct tm_context *tm, struct tm_newest *newest,
 	}
 	newest->rows[i].sample = sample;
 	newest->rows[i].nr = nr;
+	memcpy(newest->rows[i].comm, comm, TASK_COMM_LEN);
 }
 
 /* Pin the samples of @monitor that are newer than @floor; returns how many. */
@@ -521,6 +569,7 @@ static bool tm_newest_add(struct tm_walk *walk, struct tm_newest *newest)
 	struct task_sample *pinned[TM_NEWEST_MAX] __uninitialized;
 	u64 floor = tm_newest_floor(newest);
 	struct tm_context *tm = walk->tm;
+	char comm[TASK_COMM_LEN] __uninitialized;
 	struct task_monitor *monitor;
 	unsigned int i, nr_pinned = 0;
 	LIST_HEAD(gone);
@@ -534,6 +583,7 @@ static bool tm_newest_add(struct tm_walk *walk, struct tm_newest *newest)
 		more = walk->over != TM_WALK_ENDED ||
 		       monitor->ended_newest > floor;
 		nr = pid_vnr(monitor->pid);
+		memcpy(comm, monitor->comm, TASK_COMM_LEN);
 		if (nr)
 			nr_pinned = tm_pin_newest(tm, monitor, floor, pinned);
 	}
@@ -541,7 +591,7 @@ static bool tm_newest_add(struct tm_walk *walk, struct tm_newest *newest)
 	tm_monitors_free(&gone);
 
 	for (i = 0; i < nr_pinned; i++)
-		tm_newest_insert(tm, newest, pinned[i], nr);
+		tm_newest_insert(tm, newest, pinned[i], nr, comm);
 	return more;
 }
 
@@ -565,8 +615,8 @@ static ssize_t tm_newest_show(struct tm_context *tm, struct tm_newest *newest,
 	unsigned int i;
 
 	for (i = 0; i < newest->nr; i++) {
-		row = tm_format_row(end, newest->rows[i].nr,
-				    newest->rows[i].sample);
+		row = tm_format_row(tm_format_comm(end, newest->rows[i].comm),
+				    newest->rows[i].nr, newest->rows[i].sample);
 		full = full || len + (end - row) >= PAGE_SIZE;
 		if (!full) {
 			memcpy(page + len, row, end - row);

@@ -20,6 +20,7 @@
 #include <linux/sched/task.h>
 #include <linux/seqlock.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/version.h>
 
 #include "taskmonitor.h"
@@ -670,10 +671,15 @@ static bool tm_history_cap(struct tm_context *tm, struct task_monitor *monitor,
 	return false;
 }
 
-/* Add @sample to the history, which holds no more than max_samples then. */
+/*
+ * Add @sample, taken of a process called @comm, to the history, which holds no more
+ * than max_samples then.
+ */
 static void tm_history_store(struct tm_context *tm,
 			     struct task_monitor *monitor,
-			     struct task_sample *sample, struct tm_batch *batch)
+			     struct task_sample *sample,
+			     const char comm[TASK_COMM_LEN],
+			     struct tm_batch *batch)
 	__must_hold(&monitor->history_lock)
 {
 	bool more;
@@ -682,6 +688,7 @@ static void tm_history_store(struct tm_context *tm,
 
 	raw_spin_lock(&tm->list_lock);
 	tm_history_add(tm, monitor, sample);
+	memcpy(monitor->comm, comm, TASK_COMM_LEN);
 	more = tm_history_cap(tm, monitor, batch);
 	raw_spin_unlock(&tm->list_lock);
 
@@ -695,9 +702,14 @@ static void tm_history_store(struct tm_context *tm,
 	}
 }
 
-/* A sample of the process as it is now; not in its history yet. */
+/*
+ * A sample of the process as it is now, not in its history yet, and in @comm its
+ * name. That is read without a lock: a process that is just being renamed may show
+ * parts of both names, once.
+ */
 static struct task_sample *tm_take_sample(struct tm_context *tm,
 					  struct task_monitor *monitor,
+					  char comm[TASK_COMM_LEN],
 					  struct tm_supply *supply)
 	__must_hold(&monitor->history_lock)
 {
@@ -713,6 +725,7 @@ static struct task_sample *tm_take_sample(struct tm_context *tm,
 		sample = tm_sample_get_or_recycle(tm, monitor, supply);
 		if (sample)
 			tm_get_sample(monitor, task, sample);
+		memcpy(comm, task->comm, TASK_COMM_LEN);
 	}
 	rcu_read_unlock();
 	return sample ?: ERR_PTR(-ENOMEM);
@@ -735,17 +748,18 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct tm_supply *supply)
 	__must_hold(&tm->round_lock)
 {
+	char comm[TASK_COMM_LEN] __uninitialized;
 	struct task_sample *sample;
 
 	lockdep_assert_held(&tm->round_lock);
 
 	mutex_lock(&monitor->history_lock);
-	sample = tm_take_sample(tm, monitor, supply);
+	sample = tm_take_sample(tm, monitor, comm, supply);
 	if (!IS_ERR(sample)) {
 		sample->time = time;
 		/* One reference is the history's, the other the caller's. */
 		refcount_set(&sample->ref.refcount, 2);
-		tm_history_store(tm, monitor, sample, &supply->batch);
+		tm_history_store(tm, monitor, sample, comm, &supply->batch);
 	}
 	mutex_unlock(&monitor->history_lock);
 	return sample;

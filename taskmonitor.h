@@ -37,6 +37,7 @@
 #include <linux/numa.h>
 #include <linux/pid.h>
 #include <linux/rbtree.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
@@ -47,7 +48,6 @@
 
 struct kmem_cache;
 struct shrinker;
-struct task_struct;
 
 /* Widths of the narrow figures of a sample: pages that do not fit saturate. */
 #define TM_TOTAL_BITS	36	/* pages: 256 TiB, the whole 48-bit address space */
@@ -160,6 +160,7 @@ struct tm_monitor_number {
  * @history_lock: held while a sample is taken and added
  * @baseline: the CPU time of the newest sample ever, below which none may fall:
  *	@utime and @stime; protected by @history_lock
+ * @comm: the name of the process when its newest sample was taken
  * @samples: list of &task_sample, oldest first; grows under @history_lock
  * @nr_samples: their number; likewise
  * @removed: not monitored any more, and the history is gone
@@ -186,6 +187,7 @@ struct task_monitor {
 
 	struct mutex history_lock;	/* who adds */
 	struct tm_cputime baseline;
+	char comm[TASK_COMM_LEN];
 	struct list_head samples;
 	unsigned long nr_samples;
 	bool removed;

@@ -22,7 +22,8 @@ FIELDS = {
     "task_monitor": {
         "node": None, "living_node": "list_lock", "ended_node": "list_lock",
         "walks": "list_lock", "pid": None, "type": None, "history_lock": None,
-        "baseline": "history_lock", "samples": "list_lock",
+        "baseline": "history_lock", "comm": "list_lock",
+        "samples": "list_lock",
         "nr_samples": "list_lock", "removed": "list_lock",
         "ended": "list_lock", "ended_newest": "list_lock",
         "oldest_time": "list_lock", "evict_node": "list_lock",

@@ -18,7 +18,7 @@ tool_nr=0
 # Later fields may be added behind these.
 row_pattern='^pid [1-9][0-9]* usr [0-9]+ sys [0-9]+ total [0-9]+ stack [0-9]+ '
 row_pattern="${row_pattern}data [0-9]+ rss [0-9]+ threads [1-9][0-9]* "
-row_pattern="${row_pattern}state [A-Za-z] time [1-9][0-9]*( |\$)"
+row_pattern="${row_pattern}state [A-Za-z] time [1-9][0-9]* comm [^ ]+( |\$)"
 
 : >"$list"
 

@@ -91,14 +91,41 @@ static void tm_test_row(struct kunit *test)
 	};
 	char *buf = kunit_kzalloc(test, 2 * TM_ROW_MAX, GFP_KERNEL);
 	char *end = buf + TM_ROW_MAX, *want = end, *row;
+	char comm[TASK_COMM_LEN];
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
+	memset(comm, 0x7f, TASK_COMM_LEN - 1);
+	comm[TASK_COMM_LEN - 1] = '\0';
 	sprintf(want,
-		"pid 4194304 usr 18446744073709551615 sys 18446744073709551614 total 274877906940 stack 1073741820 data 274877906940 rss 17179869180 threads 16777215 state R time 18446744073709551613\n");
-	row = tm_format_row(end, 4194304, &sample);
+		"pid 4194304 usr 18446744073709551615 sys 18446744073709551614 total 274877906940 stack 1073741820 data 274877906940 rss 17179869180 threads 16777215 state R time 18446744073709551613 comm \\177\\177\\177\\177\\177\\177\\177\\177\\177\\177\\177\\177\\177\\177\\177\n");
+	row = tm_format_row(tm_format_comm(end, comm), 4194304, &sample);
 	KUNIT_EXPECT_GE(test, row - buf, 1L);
 	KUNIT_EXPECT_EQ(test, end - row, (long)strlen(want));
 	KUNIT_EXPECT_EQ(test, memcmp(row, want, end - row), 0);
+}
+
+/* A name is one word, whatever is in it, and what is in it can be told. */
+static void tm_test_name(struct kunit *test)
+{
+	static const struct {
+		const char *name, *word;
+	} cases[] = {
+		{ "", "\\000" },
+		{ "x", "x" },
+		{ "kworker/0:1-e", "kworker/0:1-e" },
+		{ "a b", "a\\040b" },
+		{ " ", "\\040" },
+		{ "\\", "\\134" },
+		{ "\t\n\v\x1f\x7f", "\\011\\012\\013\\037\\177" },
+		{ "!~\xc3\xbc\x80\xff", "!~\xc3\xbc\x80\xff" },
+	};
+	char buf[64], *end = buf + sizeof(buf) - 1;
+	int i;
+
+	*end = '\0';
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		KUNIT_EXPECT_STREQ(test, tm_put_name(end, cases[i].name),
+				   cases[i].word);
 }
 
 /* A reader, with a seq_file of its own. */
@@ -315,7 +342,7 @@ static void tm_test_newest_order(struct kunit *test)
 
 	again = newest->rows[5].sample;
 	kref_get(&again->ref);
-	tm_newest_insert(tm_test_tm(test), newest, again, 1);
+	tm_newest_insert(tm_test_tm(test), newest, again, 1, m[0]->comm);
 	KUNIT_EXPECT_EQ(test, newest->nr, 19U);
 	KUNIT_EXPECT_EQ(test, kref_read(&again->ref), 2U);
 	tm_test_newest_put(test, newest);
@@ -353,6 +380,7 @@ static struct kunit_case tm_debugfs_cases[] = {
 	KUNIT_CASE(tm_test_parse),
 	KUNIT_CASE(tm_test_format),
 	KUNIT_CASE(tm_test_row),
+	KUNIT_CASE(tm_test_name),
 	KUNIT_CASE(tm_test_cursor_all),
 	KUNIT_CASE(tm_test_cursor_evicted),
 	KUNIT_CASE(tm_test_cursor_removed),

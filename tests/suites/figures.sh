@@ -317,6 +317,50 @@ leader() {
 }
 t 'a process whose first thread is gone, as in /proc' leader $hour
 
+# rename NAME: renames the shell that calls it.
+rename() {
+	# shellcheck disable=SC2059 # escapes are meant
+	printf "$1" >/proc/self/comm
+}
+
+# renamed NAME SHOWN: a process that calls itself NAME is shown as SHOWN.
+renamed() {
+	printf %s "$1" >/tmp/name.new
+	mv /tmp/name.new /tmp/name
+	wait_for 20 test ! -e /tmp/name || fail "$pid does not rename itself"
+	new_round "$pid"
+	is "$(rows "$pid" | field comm | uniq)" "$2" "the name of $pid"
+	is "$(rows "$pid" | awk 'NF != 22')" '' 'rows with more words, or fewer'
+	sed -n "s/^pid $pid .* comm //p" $attribute | uniq >/tmp/name.sysfs
+	is "$(cat /tmp/name.sysfs)" "$2" "the name of $pid in sysfs"
+}
+
+names() {
+	while :; do
+		[ ! -e /tmp/name ] || {
+			rename "$(cat /tmp/name)"
+			rm /tmp/name
+		}
+		read -r -t 0.05 _ <&9 || :
+	done &
+	kill_at_end $!
+	add "$pid"
+	renamed plain plain
+	renamed 'a b' 'a\040b'
+	renamed 'new\nline\ttab' 'new\012line\011tab'
+	renamed '\\\177\001' '\134\177\001'
+	renamed 'pid 7 comm x' 'pid\0407\040comm\040x'
+	renamed 'fifteen letters!' 'fifteen\040letters'
+	renamed '\303\274' "$(printf '\303\274')"
+	renamed '\0' '\000'
+	tool spin user 1
+	tid=$(other_threads "$pid")
+	add "$tid"
+	is "$(rows "$tid" | field comm)" "$(cat "/proc/$pid/task/$tid/comm")" \
+		'the name of a thread'
+}
+t 'comm is the latest name, and always one word' names $hour
+
 is_sleep() {
 	[ "$(tr '\0' ' ' <"/proc/$1/cmdline")" = 'sleep 100000 ' ]
 }

@@ -41,7 +41,8 @@ static struct dentry *tm_stats_file;
 
 /*
  * Seven numbers of up to 20 digits, three short ones, a name of up to 15 characters
- * of which each may become four, and what these are called: 284 bytes.
+ * of which each may become four, and what these are called: 284 bytes. Those of a
+ * final row have fewer digits.
  */
 #define TM_ROW_MAX	320
 
@@ -122,22 +123,33 @@ static char *tm_format_comm(char *end, const char comm[TASK_COMM_LEN])
 static char *tm_format_row(char *tail, pid_t nr,
 			   const struct task_sample *sample)
 {
+	bool final = sample->state == TM_STATE_ENDED;
 	char *p = tail;
 
+	if (final) {
+		p = tm_put_number(p, tm_kib(sample->peak));
+		p = tm_put_text(p, " peak ");
+		p = tm_put_number(p, sample->exit);
+		p = tm_put_text(p, " exit ");
+	}
 	p = tm_put_number(p, sample->time);
 	p = tm_put_text(p, " time ");
 	*--p = task_index_to_char(sample->state);
 	p = tm_put_text(p, " state ");
-	p = tm_put_number(p, sample->threads);
-	p = tm_put_text(p, " threads ");
-	p = tm_put_number(p, tm_kib(sample->rss));
-	p = tm_put_text(p, " rss ");
-	p = tm_put_number(p, tm_kib(sample->data));
-	p = tm_put_text(p, " data ");
-	p = tm_put_number(p, tm_kib(sample->stack));
-	p = tm_put_text(p, " stack ");
-	p = tm_put_number(p, tm_kib(sample->total));
-	p = tm_put_text(p, " total ");
+	if (final) {
+		p = tm_put_text(p, " total 0 stack 0 data 0 rss 0 threads 0");
+	} else {
+		p = tm_put_number(p, sample->threads);
+		p = tm_put_text(p, " threads ");
+		p = tm_put_number(p, tm_kib(sample->rss));
+		p = tm_put_text(p, " rss ");
+		p = tm_put_number(p, tm_kib(sample->data));
+		p = tm_put_text(p, " data ");
+		p = tm_put_number(p, tm_kib(sample->stack));
+		p = tm_put_text(p, " stack ");
+		p = tm_put_number(p, tm_kib(sample->total));
+		p = tm_put_text(p, " total ");
+	}
 	p = tm_put_number(p, sample->sys);
 	p = tm_put_text(p, " sys ");
 	p = tm_put_number(p, sample->usr);
@@ -466,6 +478,7 @@ static int tm_stats_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "late %llu\n", stats.late);
 	seq_printf(seq, "tick_ns %llu\n", stats.tick_ns);
 	seq_printf(seq, "tick_ns_max %llu\n", stats.tick_ns_max);
+	seq_printf(seq, "ended %llu\n", stats.ended);
 	return 0;
 }
 

@@ -373,7 +373,48 @@ static void tm_get_sample(struct task_monitor *monitor,
 	sample->usr = monitor->baseline.utime;
 	sample->sys = monitor->baseline.stime;
 	sample->state = task_state_index(task);
+	/* A leader whose place another of its threads takes by exec, just now. */
+	if (sample->state == TM_STATE_ENDED)
+		sample->state = TM_STATE_ZOMBIE;
 	tm_get_memory(task, sample);
+}
+
+/*
+ * Fill @sample with what @task, whom @monitor watches, had used in the end, and
+ * with what wait4() tells of it; of a thread, with its own.
+ *
+ * Context: RCU read-side critical section.
+ */
+static void tm_get_final(struct task_monitor *monitor, struct task_struct *task,
+			 struct task_sample *sample)
+	__must_hold(&monitor->history_lock)
+{
+	struct signal_struct *signal = task->signal;
+	u32 exit = READ_ONCE(task->exit_code);
+	unsigned long peak = 0;
+	struct tm_cputime now;
+
+	lockdep_assert_held(&monitor->history_lock);
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "threads may go");
+
+	if (monitor->type == PIDTYPE_TGID) {
+		tm_get_group_cputime(task, &now);
+		/* As wait_task_zombie() has it; @task is the leader. */
+		if (READ_ONCE(signal->flags) & SIGNAL_GROUP_EXIT)
+			exit = READ_ONCE(signal->group_exit_code);
+		peak = READ_ONCE(signal->maxrss);
+	} else {
+		tm_get_task_cputime(task, &now);
+	}
+	tm_scale_cputime(&now, &monitor->baseline);
+
+	sample->usr = monitor->baseline.utime;
+	sample->sys = monitor->baseline.stime;
+	sample->state = TM_STATE_ENDED;
+	sample->threads = 0;
+	sample->data = 0;
+	sample->exit = exit;
+	sample->peak = tm_saturate(peak, TM_RSS_BITS);
 }
 
 /*
@@ -702,6 +743,87 @@ static void tm_history_store(struct tm_context *tm,
 	}
 }
 
+/**
+ * tm_monitored_task() - the task that a monitor watches
+ * @monitor: the monitor
+ *
+ * Context: RCU read-side critical section, which keeps the task.
+ * Return: the task, of a process the leader; NULL once it has been reaped.
+ */
+struct task_struct *tm_monitored_task(const struct task_monitor *monitor)
+{
+	struct task_struct *task;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the task may go");
+
+	/* Dead: perhaps a leader that another thread replaces by exec. */
+	do {
+		task = pid_task(monitor->pid, monitor->type);
+	} while (task && READ_ONCE(task->exit_state) == EXIT_DEAD &&
+		 task != pid_task(monitor->pid, monitor->type));
+	return task;
+}
+
+/**
+ * tm_has_ended() - whether a process, or thread, has ended
+ * @type: PIDTYPE_TGID: the process of @task, with its last thread; PIDTYPE_PID:
+ *	@task alone
+ * @task: the task
+ *
+ * Context: RCU read-side critical section, and what keeps @task.
+ * Return: that. It cannot come back.
+ */
+bool tm_has_ended(enum pid_type type, struct task_struct *task)
+{
+	struct task_struct *thread;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "threads may go");
+
+	if (type == PIDTYPE_PID)
+		return READ_ONCE(task->exit_state);
+	if (atomic_read(&task->signal->live))
+		return false;
+	/* All have begun to exit: have they come to the point? */
+	list_for_each_entry_rcu(thread, &task->signal->thread_head, thread_node)
+		if (!READ_ONCE(thread->exit_state))
+			return false;
+	return true;
+}
+
+/* Whether @task, which exits, will never run again: all its time is charged. */
+static bool tm_task_is_off_cpu(struct task_struct *task)
+{
+#ifdef CONFIG_SMP
+	/* Pairs with finish_task(). */
+	if (smp_load_acquire(&task->on_cpu))
+		return false;
+#endif
+	return READ_ONCE(task->__state) == TASK_DEAD;
+}
+
+/**
+ * tm_is_off_cpu() - whether the CPU time of what has ended is all charged
+ * @type: as of tm_has_ended(), which said true
+ * @task: likewise
+ *
+ * Context: likewise.
+ * Return: that. The time of threads that have left the group is in its sums; a
+ * leader that was reaped while it was on its way out has left, too.
+ */
+bool tm_is_off_cpu(enum pid_type type, struct task_struct *task)
+{
+	struct task_struct *thread;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "threads may go");
+
+	if (type == PIDTYPE_PID)
+		return tm_task_is_off_cpu(task);
+	list_for_each_entry_rcu(thread, &task->signal->thread_head, thread_node)
+		if (!tm_task_is_off_cpu(thread))
+			return false;
+	return true;
+}
+
 /*
  * A sample of the process as it is now, not in its history yet, and in @comm its
  * name. That is read without a lock: a process that is just being renamed may show
@@ -719,16 +841,37 @@ static struct task_sample *tm_take_sample(struct tm_context *tm,
 	lockdep_assert_held(&monitor->history_lock);
 
 	rcu_read_lock();
-	task = pid_task(monitor->pid, monitor->type);
-	/* Dead: a leader whose number a thread of its has taken over by exec. */
-	if (task && READ_ONCE(task->exit_state) != EXIT_DEAD) {
+	task = tm_monitored_task(monitor);
+	if (task) {
 		sample = tm_sample_get_or_recycle(tm, monitor, supply);
 		if (sample)
 			tm_get_sample(monitor, task, sample);
 		memcpy(comm, task->comm, TASK_COMM_LEN);
+		/* Asked last, so that no figure is that of a dead process. */
+		if (sample && tm_has_ended(monitor->type, task)) {
+			supply->batch.samples[supply->batch.nr++] = sample;
+			sample = ERR_PTR(-ESRCH);
+		}
 	}
 	rcu_read_unlock();
 	return sample ?: ERR_PTR(-ENOMEM);
+}
+
+/* Have @sample in the history, and return it with a reference of the caller's. */
+static struct task_sample *tm_sample_save(struct tm_context *tm,
+					  struct task_monitor *monitor,
+					  struct task_sample *sample,
+					  const char comm[TASK_COMM_LEN],
+					  u64 time, struct tm_supply *supply)
+	__must_hold(&monitor->history_lock)
+{
+	lockdep_assert_held(&monitor->history_lock);
+
+	sample->time = time;
+	/* One reference is the history's, the other the caller's. */
+	refcount_set(&sample->ref.refcount, 2);
+	tm_history_store(tm, monitor, sample, comm, &supply->batch);
+	return sample;
 }
 
 /**
@@ -755,14 +898,45 @@ struct task_sample *tm_save_sample(struct tm_context *tm,
 
 	mutex_lock(&monitor->history_lock);
 	sample = tm_take_sample(tm, monitor, comm, supply);
-	if (!IS_ERR(sample)) {
-		sample->time = time;
-		/* One reference is the history's, the other the caller's. */
-		refcount_set(&sample->ref.refcount, 2);
-		tm_history_store(tm, monitor, sample, comm, &supply->batch);
-	}
+	if (!IS_ERR(sample))
+		sample = tm_sample_save(tm, monitor, sample, comm, time,
+					supply);
 	mutex_unlock(&monitor->history_lock);
 	return sample;
+}
+
+/**
+ * tm_save_final() - take the final sample of what has ended, see tm_has_ended()
+ * @tm: the task monitor
+ * @monitor: who watched it
+ * @task: the task, of a process the leader; the caller has a reference
+ * @time: when the round began, in ns of CLOCK_BOOTTIME
+ * @supply: as for tm_save_sample()
+ *
+ * Context: round_lock held. May sleep, but never waits for memory.
+ * Return: as of tm_save_sample(), but for -ESRCH.
+ */
+struct task_sample *tm_save_final(struct tm_context *tm,
+				  struct task_monitor *monitor,
+				  struct task_struct *task, u64 time,
+				  struct tm_supply *supply)
+	__must_hold(&tm->round_lock)
+{
+	struct task_sample *sample;
+
+	lockdep_assert_held(&tm->round_lock);
+
+	mutex_lock(&monitor->history_lock);
+	sample = tm_sample_get_or_recycle(tm, monitor, supply);
+	if (sample) {
+		rcu_read_lock();
+		tm_get_final(monitor, task, sample);
+		rcu_read_unlock();
+		sample = tm_sample_save(tm, monitor, sample, task->comm, time,
+					supply);
+	}
+	mutex_unlock(&monitor->history_lock);
+	return sample ?: ERR_PTR(-ENOMEM);
 }
 
 #ifdef TASKMONITOR_KUNIT

@@ -15,6 +15,8 @@
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
@@ -39,11 +41,12 @@ MODULE_PARM_DESC(target, "PID to monitor from load on");
 
 /* Monitors */
 
+/* Hooks may still look at what it had in the index, but no further than @pid. */
 static void tm_monitor_free(struct task_monitor *monitor)
 {
 	put_pid(monitor->pid);
 	mutex_destroy(&monitor->history_lock);
-	kfree(monitor);
+	kfree_rcu(monitor, rcu);
 }
 
 /**
@@ -90,21 +93,85 @@ static unsigned long tm_index_key(pid_t nr, struct pid_namespace *ns)
 	return (unsigned long)ns + nr;
 }
 
+static unsigned long tm_number_key(const struct tm_monitor_number *number)
+{
+	const struct task_monitor *monitor = number->monitor;
+	const struct upid *upid = &monitor->pid->numbers[number -
+							 monitor->numbers];
+
+	return tm_index_key(upid->nr, upid->ns);
+}
+
+static struct tm_monitor_number *tm_number_of(const struct rb_node *node)
+{
+	return rb_entry(node, struct tm_monitor_number, ended);
+}
+
+static bool tm_number_less(struct rb_node *node, const struct rb_node *other)
+{
+	return tm_number_key(tm_number_of(node)) <
+	       tm_number_key(tm_number_of(other));
+}
+
+static int tm_number_cmp(const void *key, const struct rb_node *node)
+{
+	unsigned long wanted = *(const unsigned long *)key;
+	unsigned long other = tm_number_key(tm_number_of(node));
+
+	return wanted < other ? -1 : wanted > other;
+}
+
+static void tm_index_add(struct tm_context *tm, struct task_monitor *monitor)
+	__must_hold(&tm->list_lock)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	for (i = 0; i <= monitor->pid->level; i++)
+		hash_add_rcu(tm->index, &monitor->numbers[i].node,
+			     tm_number_key(&monitor->numbers[i]));
+}
+
+/* Move what has ended from the one index to the other. */
+static void tm_index_end(struct tm_context *tm, struct task_monitor *monitor)
+	__must_hold(&tm->list_lock)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	for (i = 0; i <= monitor->pid->level; i++) {
+		hash_del_rcu(&monitor->numbers[i].node);
+		rb_add(&monitor->numbers[i].ended, &tm->ended_index,
+		       tm_number_less);
+	}
+}
+
+static void tm_index_del(struct tm_context *tm, struct task_monitor *monitor)
+	__must_hold(&tm->list_lock)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	for (i = 0; i <= monitor->pid->level; i++)
+		if (monitor->ended)
+			rb_erase(&monitor->numbers[i].ended, &tm->ended_index);
+		else
+			hash_del_rcu(&monitor->numbers[i].node);
+}
+
 /* Publish @monitor, which the lists own from now on. */
 static void tm_monitor_link(struct tm_context *tm,
 			    struct task_monitor *monitor)
 	__must_hold(&tm->list_lock)
 {
-	struct pid *pid = monitor->pid;
-	unsigned int i;
-
 	lockdep_assert_held(&tm->list_lock);
 
 	list_add_tail(&monitor->node, &tm->tasks);
 	list_add_tail(&monitor->living_node, &tm->living);
-	for (i = 0; i <= pid->level; i++)
-		hash_add(tm->index, &monitor->numbers[i].node,
-			 tm_index_key(pid->numbers[i].nr, pid->numbers[i].ns));
+	tm_index_add(tm, monitor);
 	tm->stats.monitors++;
 }
 
@@ -142,12 +209,9 @@ void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor,
 		       struct list_head *gone)
 	__must_hold(&tm->list_lock)
 {
-	unsigned int i;
-
 	lockdep_assert_held(&tm->list_lock);
 
-	for (i = 0; i <= monitor->pid->level; i++)
-		hash_del(&monitor->numbers[i].node);
+	tm_index_del(tm, monitor);
 	tm->stats.monitors--;
 	monitor->removed = true;
 	tm_monitor_settle(tm, monitor, gone);
@@ -173,18 +237,64 @@ static void tm_monitor_link_ended(struct tm_context *tm,
 }
 
 /*
- * Record that the process of @monitor has ended. An entry that has no sample goes
- * at once, others with their last sample.
+ * Note that the last thread of what @monitor watches exits: its end is to be
+ * recorded. @task is the thread, or the leader of the process.
  */
-static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor)
+static void tm_ending_add(struct tm_context *tm, struct task_monitor *monitor,
+			  struct task_struct *task)
+	__must_hold(&tm->list_lock)
+{
+	lockdep_assert_held(&tm->list_lock);
+
+	/* Two threads may each believe to be the last. */
+	if (monitor->ending)
+		return;
+	monitor->ending = get_task_struct(task);
+	list_add_tail(&monitor->ended_node, &tm->ending);
+	WRITE_ONCE(tm->nr_ending, tm->nr_ending + 1);
+}
+
+/* Take it back. Returns the task, whose reference is the caller's now, or NULL. */
+static struct task_struct *tm_ending_del(struct tm_context *tm,
+					 struct task_monitor *monitor)
+	__must_hold(&tm->list_lock)
+{
+	struct task_struct *task = monitor->ending;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	if (!task)
+		return NULL;
+	monitor->ending = NULL;
+	list_del_init(&monitor->ended_node);
+	WRITE_ONCE(tm->nr_ending, tm->nr_ending - 1);
+	return task;
+}
+
+static void tm_put_task(struct task_struct *task)
+{
+	if (task)
+		put_task_struct(task);
+}
+
+/*
+ * Record that the process of @monitor has ended, @final: with its last sample. An
+ * entry that has no sample goes at once, others with their last sample.
+ */
+static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor,
+			   bool final)
 	__must_hold(&tm->round_lock)
 {
+	struct task_struct *task;
 	LIST_HEAD(gone);
 
 	lockdep_assert_held(&tm->round_lock);
 
 	raw_spin_lock(&tm->list_lock);
+	task = tm_ending_del(tm, monitor);
 	monitor->ended = true;
+	tm_index_end(tm, monitor);
+	tm->stats.ended += final;
 	if (monitor->nr_samples) {
 		tm_monitor_link_ended(tm, monitor);
 		tm_monitor_settle(tm, monitor, &gone);
@@ -193,40 +303,136 @@ static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor)
 	}
 	raw_spin_unlock(&tm->list_lock);
 	tm_monitors_free(&gone);
+	tm_put_task(task);
 }
 
-static bool tm_is_monitored(struct tm_context *tm, struct pid *pid)
-{
-	struct tm_monitor_number *number;
-	bool found = false;
-
-	raw_spin_lock(&tm->list_lock);
-	hash_for_each_possible(tm->index, number, node,
-			       tm_index_key(pid_nr(pid), &init_pid_ns)) {
-		found = number->monitor->pid == pid;
-		if (found)
-			break;
-	}
-	raw_spin_unlock(&tm->list_lock);
-	return found;
-}
-
-/*
- * A monitor that is shown as @nr in the PID namespace @ns, or NULL. The index
- * has the numbers of all namespaces.
- */
-static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
-					    struct pid_namespace *ns)
+/* The monitor of the living that watches @pid, as a @type, or NULL. */
+static struct task_monitor *tm_monitor_of(struct tm_context *tm,
+					  const struct pid *pid,
+					  enum pid_type type)
 	__must_hold(&tm->list_lock)
 {
 	struct tm_monitor_number *number;
 
 	lockdep_assert_held(&tm->list_lock);
 
-	hash_for_each_possible(tm->index, number, node, tm_index_key(nr, ns))
-		if (pid_nr_ns(number->monitor->pid, ns) == nr)
+	hash_for_each_possible(tm->index, number, node,
+			       tm_index_key(pid->numbers[0].nr, &init_pid_ns))
+		if (number->monitor->pid == pid &&
+		    number->monitor->type == type)
 			return number->monitor;
 	return NULL;
+}
+
+/* Whether there is a monitor for @pid, be it one that has ended. */
+static bool tm_is_monitored(struct tm_context *tm, const struct pid *pid)
+	__must_hold(&tm->list_lock)
+{
+	unsigned long key = tm_index_key(pid->numbers[0].nr, &init_pid_ns);
+	struct tm_monitor_number *number;
+	struct rb_node *node;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	hash_for_each_possible(tm->index, number, node, key)
+		if (number->monitor->pid == pid)
+			return true;
+	rb_for_each(node, &key, &tm->ended_index, tm_number_cmp)
+		if (tm_number_of(node)->monitor->pid == pid)
+			return true;
+	return false;
+}
+
+/*
+ * A monitor that is shown as @nr in the PID namespace @ns, or NULL. Both indexes
+ * have the numbers of all namespaces.
+ */
+static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
+					    struct pid_namespace *ns)
+	__must_hold(&tm->list_lock)
+{
+	unsigned long key = tm_index_key(nr, ns);
+	struct tm_monitor_number *number;
+	struct rb_node *node;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	hash_for_each_possible(tm->index, number, node, key)
+		if (pid_nr_ns(number->monitor->pid, ns) == nr)
+			return number->monitor;
+	rb_for_each(node, &key, &tm->ended_index, tm_number_cmp)
+		if (pid_nr_ns(tm_number_of(node)->monitor->pid, ns) == nr)
+			return tm_number_of(node)->monitor;
+	return NULL;
+}
+
+/* What the hooks do */
+
+/**
+ * tm_index_may_have() - whether a PID may be monitored, and have not ended
+ * @tm: the task monitor
+ * @pid: the PID
+ *
+ * For the hooks: what a process that is not monitored pays for us is this.
+ *
+ * Context: any.
+ * Return: false if it is not.
+ */
+bool tm_index_may_have(struct tm_context *tm, const struct pid *pid)
+{
+	struct tm_monitor_number *number;
+	unsigned long key = tm_index_key(pid->numbers[0].nr, &init_pid_ns);
+	bool found = false;
+
+	rcu_read_lock();
+	hash_for_each_possible_rcu(tm->index, number, node, key) {
+		found = number->monitor->pid == pid;
+		if (found)
+			break;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/* Wake the thread, if there is one; a task is freed by RCU. */
+static void tm_wake(struct tm_context *tm)
+{
+	struct task_struct *waker;
+
+	rcu_read_lock();
+	waker = rcu_dereference(tm->waker);
+	if (waker)
+		wake_up_process(waker);
+	rcu_read_unlock();
+}
+
+/**
+ * tm_note_exit() - the last thread of a process exits, or one thread
+ * @tm: the task monitor
+ * @pid: which, and perhaps it is monitored
+ * @type: PIDTYPE_TGID: the process; PIDTYPE_PID: the thread
+ * @task: the leader of the process, or the thread
+ *
+ * Where sampling is stopped the end is left to the round after that.
+ *
+ * Context: the hook's: does not sleep, neither on PREEMPT_RT.
+ */
+void tm_note_exit(struct tm_context *tm, struct pid *pid, enum pid_type type,
+		  struct task_struct *task)
+{
+	struct task_monitor *monitor;
+	bool first = false;
+
+	raw_spin_lock(&tm->list_lock);
+	monitor = tm_monitor_of(tm, pid, type);
+	if (monitor && tm->sampling) {
+		/* One wake-up for all that exit until then. */
+		first = !tm->nr_ending;
+		tm_ending_add(tm, monitor, task);
+	}
+	raw_spin_unlock(&tm->list_lock);
+	if (first)
+		tm_wake(tm);
 }
 
 /* Walks */
@@ -325,10 +531,59 @@ static u64 tm_round_begin(struct tm_context *tm)
 }
 
 /*
- * Sample @monitor, and print the sample when dynamic debug asks for it. By then
- * it may have left the history, and is valid all the same: just before, there are
- * two references to it, the history's and ours, and only the history's can go.
+ * A sample of @monitor was saved: print it when dynamic debug asks for it, and
+ * drop it. By then it may have left the history, and is valid all the same: just
+ * before, there are two references to it, the history's and ours, and only the
+ * history's can go.
  */
+static void tm_round_print(struct tm_context *tm, struct task_monitor *monitor,
+			   struct task_sample *sample)
+{
+	pr_debug("pid %d usr %llu sys %llu\n", pid_nr(monitor->pid),
+		 sample->usr, sample->sys);
+	tm_sample_put(sample, tm);
+}
+
+/*
+ * If what @monitor watches exits, note that as the hook would: it may have come
+ * too early, or there is none. Returns whether the end is to be recorded.
+ */
+static bool tm_catch_exit(struct tm_context *tm, struct task_monitor *monitor)
+{
+	struct task_struct *task;
+	bool exits = false;
+
+	rcu_read_lock();
+	task = tm_monitored_task(monitor);
+	/* Dead: what an exec by another thread has left of a leader. */
+	if (task && READ_ONCE(task->exit_state) != EXIT_DEAD)
+		exits = monitor->type == PIDTYPE_TGID ?
+			!atomic_read(&task->signal->live) :
+			READ_ONCE(task->flags) & PF_EXITING;
+	raw_spin_lock(&tm->list_lock);
+	if (exits && tm->sampling)
+		tm_ending_add(tm, monitor, task);
+	exits = monitor->ending;
+	raw_spin_unlock(&tm->list_lock);
+	rcu_read_unlock();
+	return exits;
+}
+
+/*
+ * A round found dead what @monitor watches. That began with the hook, and the
+ * final sample is still to come; or sampling was stopped then, and there is none.
+ */
+static void tm_round_ended(struct tm_context *tm, struct task_monitor *monitor)
+	__must_hold(&tm->round_lock)
+{
+	lockdep_assert_held(&tm->round_lock);
+
+	if (READ_ONCE(monitor->ending))
+		return;
+	if (tm->resumed || !tm_catch_exit(tm, monitor))
+		tm_monitor_end(tm, monitor, false);
+}
+
 static void tm_round_sample(struct tm_context *tm, struct task_monitor *monitor,
 			    u64 time, struct tm_supply *supply)
 	__must_hold(&tm->round_lock)
@@ -338,13 +593,10 @@ static void tm_round_sample(struct tm_context *tm, struct task_monitor *monitor,
 	lockdep_assert_held(&tm->round_lock);
 
 	sample = tm_save_sample(tm, monitor, time, supply);
-	if (!IS_ERR(sample)) {
-		pr_debug("pid %d usr %llu sys %llu\n", pid_nr(monitor->pid),
-			 sample->usr, sample->sys);
-		tm_sample_put(sample, tm);
-	} else if (PTR_ERR(sample) == -ESRCH) {
-		tm_monitor_end(tm, monitor);
-	}
+	if (!IS_ERR(sample))
+		tm_round_print(tm, monitor, sample);
+	else if (PTR_ERR(sample) == -ESRCH)
+		tm_round_ended(tm, monitor);
 }
 
 /*
@@ -380,6 +632,13 @@ static bool tm_round_slice(struct tm_walk *walk, u64 time,
 	return monitor;
 }
 
+static void tm_supply_init(struct tm_supply *supply)
+{
+	supply->batch.nr = 0;
+	supply->slab_failed = false;
+	supply->pool_failed = false;
+}
+
 /* Sample every living process once. Returns when it ended; @took in ns. */
 static ktime_t tm_round(struct tm_context *tm, u64 *took)
 {
@@ -388,15 +647,13 @@ static ktime_t tm_round(struct tm_context *tm, u64 *took)
 	ktime_t start, end;
 	u64 time;
 
-	supply.batch.nr = 0;
-	supply.slab_failed = false;
-	supply.pool_failed = false;
-
+	tm_supply_init(&supply);
 	mutex_lock(&tm->round_lock);
 	start = ktime_get();
 	time = tm_round_begin(tm);
 	while (tm_round_slice(&walk, time, &supply))
 		cond_resched();
+	tm->resumed = false;
 	tm_batch_free(tm, &supply.batch);
 	end = ktime_get();
 	mutex_unlock(&tm->round_lock);
@@ -409,6 +666,111 @@ static ktime_t tm_round(struct tm_context *tm, u64 *took)
 	return end;
 }
 
+/* Ends */
+
+/*
+ * Take the final sample of @monitor, which is ending, if that has ended and, @last:
+ * or else not, its time is all charged. Returns whether it was taken, or dropped
+ * because there is no memory.
+ */
+static bool tm_final_sample(struct tm_context *tm, struct task_monitor *monitor,
+			    u64 time, bool last, struct tm_supply *supply)
+	__must_hold(&tm->round_lock)
+{
+	struct task_struct *task = READ_ONCE(monitor->ending);
+	struct task_sample *sample;
+	bool over;
+
+	lockdep_assert_held(&tm->round_lock);
+
+	rcu_read_lock();
+	over = tm_has_ended(monitor->type, task) &&
+	       (last || tm_is_off_cpu(monitor->type, task));
+	rcu_read_unlock();
+	if (!over)
+		return false;
+	sample = tm_save_final(tm, monitor, task, time, supply);
+	if (!IS_ERR(sample))
+		tm_round_print(tm, monitor, sample);
+	tm_monitor_end(tm, monitor, !IS_ERR(sample));
+	return true;
+}
+
+/*
+ * Look at the next of those that are ending, up to @left and TM_BULK_MAX. They stay
+ * valid as those of a round do. Those whose time has not come go to the end of the
+ * queue or, @last, out of it. Returns for how many it had come.
+ */
+static unsigned int tm_final_slice(struct tm_context *tm, u64 time, bool last,
+				   unsigned int *left, struct tm_supply *supply)
+	__must_hold(&tm->round_lock)
+{
+	struct task_monitor *slice[TM_BULK_MAX] __uninitialized;
+	unsigned int i, nr = 0, taken = 0;
+	struct task_struct *task;
+
+	lockdep_assert_held(&tm->round_lock);
+
+	raw_spin_lock(&tm->list_lock);
+	while (*left && nr < TM_BULK_MAX) {
+		slice[nr] = list_first_entry(&tm->ending, struct task_monitor,
+					     ended_node);
+		list_move_tail(&slice[nr++]->ended_node, &tm->ending);
+		--*left;
+	}
+	raw_spin_unlock(&tm->list_lock);
+
+	tm_supply_fill(tm, supply, nr, GFP_NOWAIT);
+	for (i = 0; i < nr; i++) {
+		if (tm_final_sample(tm, slice[i], time, last, supply)) {
+			taken++;
+			continue;
+		}
+		if (!last)
+			continue;
+		raw_spin_lock(&tm->list_lock);
+		task = tm_ending_del(tm, slice[i]);
+		raw_spin_unlock(&tm->list_lock);
+		tm_put_task(task);
+	}
+	return taken;
+}
+
+/*
+ * Take the final samples of those that have ended: a round of its own, with its own
+ * time, that leaves the pace of the others alone. @last: sampling ends, and those
+ * that have not come to their end yet get none. Returns how many were taken.
+ */
+static unsigned int tm_final_round(struct tm_context *tm, bool last)
+{
+	struct tm_supply supply __uninitialized;
+	unsigned int left, taken = 0;
+	u64 time;
+
+	if (!READ_ONCE(tm->nr_ending))
+		return 0;
+	tm_supply_init(&supply);
+	mutex_lock(&tm->round_lock);
+	time = tm_round_begin(tm);
+	/* Only we and a removal, which waits, make them fewer. */
+	left = READ_ONCE(tm->nr_ending);
+	while (left) {
+		taken += tm_final_slice(tm, time, last, &left, &supply);
+		cond_resched();
+	}
+	tm_batch_free(tm, &supply.batch);
+	mutex_unlock(&tm->round_lock);
+	return taken;
+}
+
+/*
+ * The pause between an exit and the first look whether it is over: more exits come
+ * meanwhile. Where a look finds nothing the next pause is twice as long, for an
+ * exit may hang, on a network file system for hours.
+ */
+#define TM_FINAL_PAUSE_MIN_NS	NSEC_PER_MSEC
+#define TM_FINAL_PAUSE_MAX_NS	(32 * NSEC_PER_MSEC)
+
 /**
  * struct tm_pace - when rounds are due; the kthread's own
  * @period_ms: the period in force
@@ -416,12 +778,16 @@ static ktime_t tm_round(struct tm_context *tm, u64 *took)
  * @earliest: the next is no sooner than this, and so sampling takes no more than
  *	half of a CPU
  * @next: deadline of the next round
+ * @final: when the next look at what is ending is due; 0 while nothing is
+ * @final_pause: the pause before it, in ns
  */
 struct tm_pace {
 	unsigned int period_ms;
 	ktime_t last;
 	ktime_t earliest;
 	ktime_t next;
+	ktime_t final;
+	s64 final_pause;
 };
 
 /*
@@ -456,12 +822,44 @@ static void tm_pace_change(struct tm_pace *pace, unsigned int period_ms,
 			  now);
 }
 
-/* After a round, sleep until the next deadline, or until the thread is to stop. */
+/* Something is ending: when to look at it, if that is not set yet. */
+static void tm_pace_final(struct tm_pace *pace, ktime_t now)
+{
+	if (!pace->final)
+		pace->final = max(ktime_add(now, pace->final_pause),
+				  pace->earliest);
+}
+
+/* A look began at @start and ended at @end, and @taken samples were taken. */
+static void tm_pace_looked(struct tm_pace *pace, ktime_t start, ktime_t end,
+			   unsigned int taken)
+{
+	pace->final = 0;
+	pace->final_pause = taken ? TM_FINAL_PAUSE_MIN_NS :
+			    min_t(s64, 2 * pace->final_pause,
+				  TM_FINAL_PAUSE_MAX_NS);
+	/* Half of one CPU at most, for these as well. */
+	pace->earliest = ktime_add(end, ktime_sub(end, start));
+}
+
+static void tm_look_at_ends(struct tm_context *tm, struct tm_pace *pace)
+{
+	ktime_t start = ktime_get();
+	unsigned int taken = tm_final_round(tm, false);
+
+	tm_pace_looked(pace, start, ktime_get(), taken);
+}
+
+/*
+ * After a round, sleep until the next deadline, or until the thread is to stop; and
+ * take final samples in between.
+ */
 static void tm_wait(struct tm_context *tm, struct tm_pace *pace, ktime_t end,
 		    u64 took)
 {
 	unsigned int period_ms = READ_ONCE(tm->period_ms);
 	u64 missed = tm_pace_next(pace, period_ms, end, took);
+	ktime_t until;
 
 	if (missed) {
 		raw_spin_lock(&tm->list_lock);
@@ -479,10 +877,18 @@ static void tm_wait(struct tm_context *tm, struct tm_pace *pace, ktime_t end,
 		period_ms = READ_ONCE(tm->period_ms);
 		if (period_ms != pace->period_ms)
 			tm_pace_change(pace, period_ms, ktime_get());
+		if (READ_ONCE(tm->nr_ending))
+			tm_pace_final(pace, ktime_get());
+		until = max(pace->next, pace->earliest);
+		if (pace->final)
+			until = min(until, pace->final);
 		/* 0: the timer expired; otherwise we were woken early. */
-		if (!schedule_hrtimeout_range(&pace->next, TM_TIMER_SLACK_NS,
-					      HRTIMER_MODE_ABS))
+		if (schedule_hrtimeout_range(&until, TM_TIMER_SLACK_NS,
+					     HRTIMER_MODE_ABS))
+			continue;
+		if (until != pace->final)
 			break;
+		tm_look_at_ends(tm, pace);
 	}
 	__set_current_state(TASK_RUNNING);
 }
@@ -497,6 +903,7 @@ static int tm_monitor_fn(void *data)
 	struct tm_pace pace = {
 		.period_ms = READ_ONCE(tm->period_ms),
 		.next = ktime_get(),
+		.final_pause = TM_FINAL_PAUSE_MIN_NS,
 	};
 	ktime_t end;
 	u64 took;
@@ -511,7 +918,10 @@ static int tm_monitor_fn(void *data)
 static void tm_set_sampling(struct tm_context *tm, bool sampling)
 {
 	mutex_lock(&tm->round_lock);
+	raw_spin_lock(&tm->list_lock);
 	tm->sampling = sampling;
+	raw_spin_unlock(&tm->list_lock);
+	tm->resumed = sampling;
 	mutex_unlock(&tm->round_lock);
 }
 
@@ -543,6 +953,7 @@ int tm_start(struct tm_context *tm)
 	set_user_nice(thread, MIN_NICE);
 	tm_set_sampling(tm, true);
 	tm->thread = thread;
+	rcu_assign_pointer(tm->waker, thread);
 	wake_up_process(thread);
 	ret = 1;
 out:
@@ -564,9 +975,12 @@ bool tm_stop(struct tm_context *tm)
 	mutex_lock(&tm->thread_lock);
 	running = tm->thread;
 	if (running) {
+		/* It is freed a grace period after its end, which comes now. */
+		RCU_INIT_POINTER(tm->waker, NULL);
 		kthread_stop(tm->thread);
 		tm->thread = NULL;
 		tm_set_sampling(tm, false);
+		tm_final_round(tm, true);
 	}
 	mutex_unlock(&tm->thread_lock);
 	return running;
@@ -637,29 +1051,94 @@ static struct task_monitor *tm_monitor_find_task(pid_t nr)
 	return monitor;
 }
 
-/* Link @monitor, with its first sample, from @supply, when the thread samples. */
+/* Link @monitor, which is the caller's if that fails. */
+static int tm_monitor_publish(struct tm_context *tm,
+			      struct task_monitor *monitor)
+{
+	int err = -EEXIST;
+
+	raw_spin_lock(&tm->list_lock);
+	if (!tm_is_monitored(tm, monitor->pid)) {
+		tm_monitor_link(tm, monitor);
+		err = 0;
+	}
+	raw_spin_unlock(&tm->list_lock);
+	return err;
+}
+
+/* Take @monitor back, which has no sample yet. */
+static void tm_monitor_retract(struct tm_context *tm,
+			       struct task_monitor *monitor)
+	__must_hold(&tm->round_lock)
+{
+	struct task_struct *task;
+	LIST_HEAD(gone);
+
+	lockdep_assert_held(&tm->round_lock);
+
+	raw_spin_lock(&tm->list_lock);
+	task = tm_ending_del(tm, monitor);
+	tm_monitor_unlink(tm, monitor, &gone);
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&gone);
+	tm_put_task(task);
+}
+
+/*
+ * Take the first sample of @monitor, from @supply: of a process that has ended that
+ * is its last one, too.
+ */
+static int tm_monitor_sample(struct tm_context *tm,
+			     struct task_monitor *monitor,
+			     struct tm_supply *supply)
+	__must_hold(&tm->round_lock)
+{
+	u64 time = tm_round_begin(tm);
+	struct task_sample *sample;
+	bool exits;
+
+	lockdep_assert_held(&tm->round_lock);
+
+	/*
+	 * The last thread has exited, or its hook finds the monitor: either we see
+	 * that now or it sees what was linked. Pairs with the barrier of
+	 * atomic_dec_and_test() in do_exit().
+	 */
+	smp_mb();
+	exits = tm_catch_exit(tm, monitor);
+	sample = tm_save_sample(tm, monitor, time, supply);
+	if (!IS_ERR(sample))
+		tm_sample_put(sample, tm);
+	else if (PTR_ERR(sample) != -ESRCH || !exits)
+		return PTR_ERR(sample);
+	else if (tm_final_sample(tm, monitor, time, true, supply))
+		return 0;
+	if (exits)
+		tm_wake(tm);
+	return 0;
+}
+
+/* Publish @monitor, which is not the caller's any more, with its first sample. */
 static int tm_monitor_admit(struct tm_context *tm,
 			    struct task_monitor *monitor,
 			    struct tm_supply *supply)
 	__must_hold(&tm->round_lock)
 {
-	struct task_sample *sample;
+	int err;
 
 	lockdep_assert_held(&tm->round_lock);
 
-	if (tm_is_monitored(tm, monitor->pid))
-		return -EEXIST;
-	if (tm->sampling) {
-		sample = tm_save_sample(tm, monitor, tm_round_begin(tm),
-					supply);
-		if (IS_ERR(sample))
-			return PTR_ERR(sample);
-		tm_sample_put(sample, tm);
+	err = tm_monitor_publish(tm, monitor);
+	if (err) {
+		tm_monitor_free(monitor);
+		return err;
 	}
-	raw_spin_lock(&tm->list_lock);
-	tm_monitor_link(tm, monitor);
-	raw_spin_unlock(&tm->list_lock);
-	return 0;
+	if (!READ_ONCE(tm->sampling))
+		return 0;
+	err = tm_monitor_sample(tm, monitor, supply);
+	if (err)
+		tm_monitor_retract(tm, monitor);
+	return err;
 }
 
 /**
@@ -678,7 +1157,7 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
 {
 	struct task_monitor *monitor;
 	struct tm_supply supply = { };
-	int err = -ENOMEM;
+	int err;
 
 	monitor = tm_monitor_find_task(nr);
 	if (IS_ERR(monitor))
@@ -686,14 +1165,14 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
 
 	/* Here memory may be waited for; in a round it may not. */
 	tm_supply_fill(tm, &supply, 1, GFP_KERNEL);
-	if (supply.batch.nr) {
-		mutex_lock(&tm->round_lock);
-		err = tm_monitor_admit(tm, monitor, &supply);
-		mutex_unlock(&tm->round_lock);
-		tm_batch_free(tm, &supply.batch);
-	}
-	if (err)
+	if (!supply.batch.nr) {
 		tm_monitor_free(monitor);
+		return -ENOMEM;
+	}
+	mutex_lock(&tm->round_lock);
+	err = tm_monitor_admit(tm, monitor, &supply);
+	mutex_unlock(&tm->round_lock);
+	tm_batch_free(tm, &supply.batch);
 	return err;
 }
 
@@ -711,6 +1190,7 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
 int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 {
 	struct pid_namespace *ns = task_active_pid_ns(current);
+	struct task_struct *task = NULL;
 	struct task_monitor *monitor;
 	LIST_HEAD(samples);
 	int err = -ENOENT;
@@ -726,10 +1206,13 @@ int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 		if (monitor) {
 			/* The samples are freed without a lock. */
 			tm_history_cut(tm, monitor, &samples);
+			task = tm_ending_del(tm, monitor);
 			tm_monitor_unlink(tm, monitor, &gone);
 			err = 0;
 		}
 		raw_spin_unlock(&tm->list_lock);
+		tm_put_task(task);
+		task = NULL;
 	} while (monitor);
 	mutex_unlock(&tm->round_lock);
 
@@ -753,8 +1236,10 @@ void tm_context_init(struct tm_context *tm)
 	raw_spin_lock_init(&tm->list_lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	INIT_LIST_HEAD(&tm->living);
+	INIT_LIST_HEAD(&tm->ending);
 	INIT_LIST_HEAD(&tm->ended);
 	hash_init(tm->index);
+	tm->ended_index = RB_ROOT;
 	tm->evict_tree = RB_ROOT_CACHED;
 }
 
@@ -783,10 +1268,13 @@ static int __init tm_init(void)
 	err = tm_shrinker_init(tm);
 	if (err)
 		goto err_cache;
+	err = tm_hooks_init(tm);
+	if (err)
+		goto err_shrinker;
 	if (target) {
 		err = tm_monitor_add(tm, target);
 		if (err)
-			goto err_shrinker;
+			goto err_hooks;
 	}
 	err = tm_start(tm);
 	if (err < 0)
@@ -804,6 +1292,8 @@ err_thread:
 	tm_stop(tm);
 err_monitors:
 	tm_monitor_remove(tm, 0);
+err_hooks:
+	tm_hooks_exit(tm);
 err_shrinker:
 	tm_shrinker_exit(tm);
 err_cache:
@@ -818,6 +1308,7 @@ static void __exit tm_exit(void)
 	tm_debugfs_exit();
 	tm_sysfs_exit();
 	tm_stop(tm);
+	tm_hooks_exit(tm);
 	tm_shrinker_exit(tm);
 	tm_monitor_remove(tm, 0);
 	tm_cache_exit(tm);

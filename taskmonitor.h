@@ -31,6 +31,7 @@
 #include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -57,6 +58,10 @@ struct shrinker;
 #define TM_THREADS_BITS	24	/* PID_MAX_LIMIT has 22 */
 #define TM_STATE_BITS	4	/* task_state_index() */
 
+/* X, the state of a final sample, and of no other; and Z. */
+#define TM_STATE_ENDED	(ilog2(EXIT_DEAD) + 1)
+#define TM_STATE_ZOMBIE	(ilog2(EXIT_ZOMBIE) + 1)
+
 /**
  * struct task_sample - what one process used up to one moment
  * @node: in &task_monitor.samples, oldest first; empty once the sample has left
@@ -66,11 +71,13 @@ struct shrinker;
  *	the others belong to those who use the sample without the lock: the
  *	kthread that prints it, a reader that shows it or stopped at it.
  * @rss: resident pages
+ * @peak: of a final sample, in its place: the most pages ever resident
  * @total: mapped pages
  * @stack: pages of @total in stacks
+ * @exit: of a final sample, in the place of these two: the wait status
  * @data: pages of @total that are private and writable
  * @threads: live threads
- * @state: as task_state_index() numbers it
+ * @state: as task_state_index() numbers it; TM_STATE_ENDED: a final sample
  * @usr: CPU time in user mode, in ns, scaled as /proc scales it
  * @sys: CPU time in the kernel, likewise
  * @time: when its round began, in ns of CLOCK_BOOTTIME
@@ -80,9 +87,17 @@ struct shrinker;
 struct task_sample {
 	struct list_head node;
 	struct kref ref;
-	u32 rss;
-	u64 total : TM_TOTAL_BITS;
-	u64 stack : TM_STACK_BITS;
+	union {
+		u32 rss;
+		u32 peak;
+	};
+	union {
+		struct {
+			u64 total : TM_TOTAL_BITS;
+			u64 stack : TM_STACK_BITS;
+		};
+		u32 exit;
+	};
 	u64 data : TM_DATA_BITS;
 	u64 threads : TM_THREADS_BITS;
 	u64 state : TM_STATE_BITS;
@@ -139,20 +154,25 @@ struct tm_cputime {
 
 /**
  * struct tm_monitor_number - a number of a monitor in one PID namespace
- * @node: in &tm_context.index, by that number; &tm_context.list_lock
+ * @node: in &tm_context.index, by that number, while the process has not ended;
+ *	&tm_context.list_lock, or RCU for those who only look
+ * @ended: in &tm_context.ended_index from then on; &tm_context.list_lock
  * @monitor: constant
  */
 struct tm_monitor_number {
 	struct hlist_node node;
+	struct rb_node ended;
 	struct task_monitor *monitor;
 };
 
 /**
  * struct task_monitor - one monitored process and its history
  * @node: in &tm_context.tasks
- * @living_node: in &tm_context.living while the process has not ended, as far as
- *	rounds know; removed on request only under &tm_context.round_lock too
- * @ended_node: in &tm_context.ended from then on
+ * @living_node: in &tm_context.living while the end of the process has not been
+ *	recorded; removed on request only under &tm_context.round_lock too
+ * @rcu: frees it, once those who look at the index have gone on
+ * @ended_node: in &tm_context.ending while @ending is set, and in
+ *	&tm_context.ended after that
  * @walks: walks that stand at it. It stays in its lists until they have moved
  *	on, so that they find the next one.
  * @pid: who is monitored: an identity, which a number is not; constant, owned
@@ -164,7 +184,10 @@ struct tm_monitor_number {
  * @samples: list of &task_sample, oldest first; grows under @history_lock
  * @nr_samples: their number; likewise
  * @removed: not monitored any more, and the history is gone
- * @ended: a round found the process gone; nothing is added any more
+ * @ending: its last thread exits, and the end is to be recorded: a reference to
+ *	the task, or the leader of the process; NULL otherwise. Set by the hook,
+ *	cleared under &tm_context.round_lock too
+ * @ended: the end has been recorded; nothing is added any more
  * @ended_newest: time of the newest sample that this one, or one before it in
  *	&tm_context.ended, had when it was added there
  * @oldest_time: time of the oldest sample while there is one, which is the key in
@@ -179,7 +202,10 @@ struct tm_monitor_number {
  */
 struct task_monitor {
 	struct list_head node;
-	struct list_head living_node;
+	union {
+		struct list_head living_node;
+		struct rcu_head rcu;
+	};
 	struct list_head ended_node;
 	unsigned int walks;
 	struct pid *pid;
@@ -192,6 +218,7 @@ struct task_monitor {
 	unsigned long nr_samples;
 	bool removed;
 
+	struct task_struct *ending;
 	bool ended;
 	u64 ended_newest;
 	u64 oldest_time;
@@ -216,6 +243,7 @@ struct task_monitor {
  * @late: deadlines at which no round began
  * @tick_ns: how long the last round took
  * @tick_ns_max: how long the longest took
+ * @ended: final samples ever taken
  *
  * Protected by &tm_context.list_lock; the shrinker reads @samples without it.
  */
@@ -231,6 +259,7 @@ struct tm_stats {
 	u64 late;
 	u64 tick_ns;
 	u64 tick_ns_max;
+	u64 ended;
 };
 
 /* 4096 chains: 10,000 monitors in one PID namespace make chains of three. */
@@ -242,14 +271,21 @@ struct tm_stats {
  * @max_samples: cap of one history, 0 for none; likewise
  * @thread_lock: protects @thread
  * @thread: the kthread, NULL while sampling is stopped
- * @round_lock: held for a round; protects @round_time and @sampling
+ * @waker: the same thread, for hooks that wake it; RCU
+ * @round_lock: held for a round; protects @round_time and @resumed
  * @round_time: when the last round began
- * @sampling: the kthread samples: a process that is added gets its first sample
+ * @resumed: no round since sampling began: what is found dead died before that
  * @list_lock: protects all that follows, up to @stats
+ * @sampling: the kthread samples: a process that is added gets its first sample,
+ *	one that ends its last; written under @round_lock too
  * @tasks: list of &task_monitor, in the order of adding
- * @living: those that rounds sample, in the order of adding
- * @ended: the others, in the order in which rounds found out
- * @index: all of them, by their numbers: list of &tm_monitor_number
+ * @living: those whose end has not been recorded, in the order of adding
+ * @ending: those of them whose end is to be recorded, in the order of exit
+ * @nr_ending: their number
+ * @ended: the others, in the order of recording
+ * @index: the living, by their numbers: list of &tm_monitor_number. The hooks look
+ *	at it under RCU
+ * @ended_index: the ended, likewise, apart, so that they cost the hooks nothing
  * @evict_tree: the eviction order: one monitor for each bucket, by
  *	&task_monitor.oldest_time
  * @on_node: samples on each NUMA node, until they are evicted or, of removed
@@ -267,16 +303,21 @@ struct tm_context {
 
 	struct mutex thread_lock;	/* who samples */
 	struct task_struct *thread;
+	struct task_struct __rcu *waker;
 
 	struct mutex round_lock;	/* when */
 	u64 round_time;
-	bool sampling;
+	bool resumed;
 
 	raw_spinlock_t list_lock;	/* who is monitored, all histories */
+	bool sampling;
 	struct list_head tasks;
 	struct list_head living;
+	struct list_head ending;
+	unsigned int nr_ending;
 	struct list_head ended;
 	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
+	struct rb_root ended_index;
 	struct rb_root_cached evict_tree;
 	unsigned long on_node[MAX_NUMNODES];
 	struct tm_stats stats;
@@ -308,6 +349,9 @@ struct tm_walk {
 /* taskmonitor.c: who is monitored, and when */
 
 void tm_context_init(struct tm_context *tm);
+bool tm_index_may_have(struct tm_context *tm, const struct pid *pid);
+void tm_note_exit(struct tm_context *tm, struct pid *pid, enum pid_type type,
+		  struct task_struct *task);
 int tm_monitor_add(struct tm_context *tm, pid_t nr);
 int tm_monitor_remove(struct tm_context *tm, pid_t nr);
 void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor,
@@ -317,6 +361,11 @@ struct task_monitor *tm_walk_next(struct tm_walk *walk, struct list_head *gone);
 void tm_walk_end(struct tm_walk *walk);
 int tm_start(struct tm_context *tm);
 bool tm_stop(struct tm_context *tm);
+
+/* hooks.c: births and deaths, as the kernel tells them */
+
+int tm_hooks_init(struct tm_context *tm);
+void tm_hooks_exit(struct tm_context *tm);
 
 /* sample_cache.c: what a sample is, where it lives, which goes first */
 
@@ -329,6 +378,13 @@ void tm_batch_free(struct tm_context *tm, struct tm_batch *batch);
 struct task_sample *tm_save_sample(struct tm_context *tm,
 				   struct task_monitor *monitor, u64 time,
 				   struct tm_supply *supply);
+struct task_sample *tm_save_final(struct tm_context *tm,
+				  struct task_monitor *monitor,
+				  struct task_struct *task, u64 time,
+				  struct tm_supply *supply);
+bool tm_has_ended(enum pid_type type, struct task_struct *task);
+bool tm_is_off_cpu(enum pid_type type, struct task_struct *task);
+struct task_struct *tm_monitored_task(const struct task_monitor *monitor);
 void tm_history_cut(struct tm_context *tm, struct task_monitor *monitor,
 		    struct list_head *samples);
 unsigned int tm_evict_oldest(struct tm_context *tm, unsigned int want,

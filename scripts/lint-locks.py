@@ -15,12 +15,13 @@ import sys
 # protected by what the kernel-doc says and no lock of ours.
 FIELDS = {
     "task_sample": {
-        "node": None, "ref": None, "rss": None, "total": None, "stack": None,
-        "data": None, "threads": None, "state": None, "usr": None, "sys": None,
+        "node": None, "ref": None, "rss": None, "peak": None, "total": None,
+        "stack": None, "exit": None, "data": None, "threads": None, "state": None, "usr": None, "sys": None,
         "time": None,
     },
     "task_monitor": {
-        "node": None, "living_node": "list_lock", "ended_node": "list_lock",
+        "node": None, "living_node": "list_lock", "rcu": None,
+        "ended_node": "list_lock", "ending": "list_lock",
         "walks": "list_lock", "pid": None, "type": None, "history_lock": None,
         "baseline": "history_lock", "comm": "list_lock",
         "samples": "list_lock",
@@ -32,10 +33,13 @@ FIELDS = {
     },
     "tm_context": {
         "period_ms": None, "max_samples": None, "thread_lock": None,
-        "thread": "thread_lock", "round_lock": None,
-        "round_time": "round_lock", "sampling": "round_lock",
+        "thread": "thread_lock", "waker": None, "round_lock": None,
+        "round_time": "round_lock", "resumed": "round_lock",
+        "sampling": "list_lock",
         "list_lock": None, "tasks": "list_lock", "living": "list_lock",
+        "ending": "list_lock", "nr_ending": "list_lock",
         "ended": "list_lock", "index": "list_lock",
+        "ended_index": "list_lock",
         "evict_tree": "list_lock", "on_node": "list_lock",
         "stats": "list_lock", "slab": None, "pool": None, "shrinker": None,
         "oom": None,

@@ -299,13 +299,14 @@ namesake() {
 	fork_with_pid 20000
 	add 20000
 	kill -9 20000
+	wait_for 10 stat_is ended -eq 1 || fail 'no final row'
 	wait_for 10 gone 20000 || fail 'a killed process stays'
 	fork_with_pid 20000
 	is "$(stat_of monitors)" 1 'monitors'
 	add 20000
 	is "$(answer 20000)" EEXIST 'adding the new one twice'
 	is "$(stat_of monitors)" 2 'monitors'
-	is "$(nr_rows 20000)" 2 'rows under that number'
+	is "$(nr_rows 20000)" 3 'rows under that number'
 	sleeper
 	add "$pid"
 	remove 20000

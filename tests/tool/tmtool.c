@@ -33,6 +33,8 @@ static const struct command commands[] = {
 	{ "zombie", "", 0, cmd_zombie },
 	{ "traced", "", 0, cmd_traced },
 	{ "vfork", "", 0, cmd_vfork },
+	{ "end", "exit|signal|spin|map|family|leader|threads|exec ARG", 2, cmd_end },
+	{ "forks", "COUNT [usr1]", 1, cmd_forks },
 	{ "fork-as", "NUMBER COMMAND...", 2, cmd_fork_as },
 	{ "churn", "FILE ROUNDS", 2, cmd_churn },
 	{ "seek", "set|cur|end OFFSET <FILE", 2, cmd_seek },

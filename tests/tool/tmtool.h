@@ -135,6 +135,16 @@ int cmd_urgent(int argc, char **argv);
 /* Run a command as a user without any privilege. */
 int cmd_as_nobody(int argc, char **argv);
 
+/* ends.c: processes that end, and what is told of that */
+
+/*
+ * At SIGUSR1 the child that "ready" names ends in that way; then "ended", with the
+ * wait status, ns of CPU time, KiB resident at the most, and CLOCK_BOOTTIME.
+ */
+int cmd_end(int argc, char **argv);
+/* COUNT children, one after the other, that exit at once; at SIGUSR1, if said. */
+int cmd_forks(int argc, char **argv);
+
 /* random.c: choices that repeat with the seed */
 
 void seed_random(unsigned long seed);

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Processes that end in a given way, and what wait4(2) tells of that; and others
+ * that come and go in great numbers.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tmtool.h"
+#include "tool.h"
+
+#define NSEC_PER_MSEC	1000000UL
+
+static void burn_ms(unsigned long ms)
+{
+	unsigned long start = now(CLOCK_THREAD_CPUTIME_ID);
+
+	while (now(CLOCK_THREAD_CPUTIME_ID) - start < ms * NSEC_PER_MSEC)
+		;
+}
+
+static unsigned long rusage_ns(const struct rusage *usage)
+{
+	return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) *
+	       1000000000UL +
+	       (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000UL;
+}
+
+/* The ways to end */
+
+static void end_exit(unsigned long code)
+{
+	exit(code);
+}
+
+static void end_signal(unsigned long signal)
+{
+	raise(signal);
+}
+
+static void end_spin(unsigned long ms)
+{
+	burn_ms(ms);
+	exit(3);
+}
+
+static void end_map(unsigned long mib)
+{
+	size_t size = mib << 20;
+	char *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		die("mmap");
+	memset(map, 1, size);
+	munmap(map, size);
+	exit(0);
+}
+
+/* Its children are not it, though wait4() adds them up. */
+static void end_family(unsigned long ms)
+{
+	struct rusage usage;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (!fork_child()) {
+			burn_ms(ms);
+			_exit(0);
+		}
+		wait(NULL);
+	}
+	burn_ms(ms / 4);
+	if (getrusage(RUSAGE_CHILDREN, &usage))
+		die("getrusage");
+	dprintf(STDOUT_FILENO, "children %lu\n", rusage_ns(&usage));
+	exit(4);
+}
+
+static void *spin_and_exit(void *ms)
+{
+	burn_ms((unsigned long)ms);
+	syscall(SYS_exit, 6);
+	return NULL;
+}
+
+/* The first thread ends first, and the last one long after that. */
+static void end_leader(unsigned long ms)
+{
+	pthread_t thread;
+
+	start_thread(&thread, spin_and_exit, (void *)ms);
+	syscall(SYS_exit, 5);
+}
+
+/* All threads at once: each may believe to be the last. */
+static void end_threads(unsigned long nr)
+{
+	pthread_t thread;
+
+	while (nr--)
+		start_thread(&thread, spin_and_exit, (void *)20);
+	syscall(SYS_exit, 0);
+}
+
+static void end_exec(unsigned long ms)
+{
+	char *argv[] = { "true", NULL };
+
+	burn_ms(ms);
+	exec_or_die(argv);
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(unsigned long arg);
+} ends[] = {
+	{ "exit", end_exit },
+	{ "signal", end_signal },
+	{ "spin", end_spin },
+	{ "map", end_map },
+	{ "family", end_family },
+	{ "leader", end_leader },
+	{ "threads", end_threads },
+	{ "exec", end_exec },
+};
+
+static void end_as(const char *how, unsigned long arg)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++)
+		if (!strcmp(ends[i].name, how))
+			ends[i].fn(arg);
+	die_of(EINVAL, how);
+}
+
+int cmd_end(int argc, char **argv)
+{
+	unsigned long arg = number(argv[1]), end;
+	struct rusage usage;
+	pid_t child;
+	int status;
+
+	(void)argc;
+	block_usr1();
+	child = fork_child();
+	if (!child) {
+		wait_usr1();
+		end_as(argv[0], arg);
+	}
+	dprintf(STDOUT_FILENO, "ready %d\n", child);
+	if (wait4(child, &status, 0, &usage) != child)
+		die("wait4");
+	end = now(CLOCK_BOOTTIME);
+	dprintf(STDOUT_FILENO, "ended %d %lu %ld %lu\n", status,
+		rusage_ns(&usage), usage.ru_maxrss, end);
+	stay();
+}
+
+int cmd_forks(int argc, char **argv)
+{
+	unsigned long left = number(argv[0]);
+	pid_t child;
+
+	if (argc > 1) {
+		block_usr1();
+		say_ready();
+		wait_usr1();
+	}
+	while (left--) {
+		child = fork();
+		if (child < 0)
+			die("fork");
+		if (!child)
+			_exit(left & 127);
+		if (waitpid(child, NULL, 0) != child)
+			die("waitpid");
+	}
+	return 0;
+}

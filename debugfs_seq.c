@@ -479,6 +479,9 @@ static int tm_stats_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "tick_ns %llu\n", stats.tick_ns);
 	seq_printf(seq, "tick_ns_max %llu\n", stats.tick_ns_max);
 	seq_printf(seq, "ended %llu\n", stats.ended);
+	seq_printf(seq, "followed %llu\n", stats.followed);
+	seq_printf(seq, "refused %llu\n", stats.refused);
+	seq_printf(seq, "missed %llu\n", stats.missed);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  */
 
 #include <linux/hrtimer.h>
+#include <linux/kstrtox.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -41,8 +42,14 @@ MODULE_PARM_DESC(target, "PID to monitor from load on");
 
 /* Monitors */
 
-/* Hooks may still look at what it had in the index, but no further than @pid. */
-static void tm_monitor_free(struct task_monitor *monitor)
+/**
+ * tm_monitor_free() - free a monitor that is in no list
+ * @monitor: the monitor; one that was in the index may still be looked at by a hook,
+ *	but no further than @monitor->pid
+ *
+ * Context: no raw spinlock held.
+ */
+void tm_monitor_free(struct task_monitor *monitor)
 {
 	put_pid(monitor->pid);
 	mutex_destroy(&monitor->history_lock);
@@ -63,15 +70,21 @@ void tm_monitors_free(struct list_head *gone)
 		tm_monitor_free(monitor);
 }
 
-/* A monitor for @pid, whose reference it takes over; not in any list yet. */
-static struct task_monitor *tm_monitor_alloc(struct pid *pid,
-					     enum pid_type type)
+/**
+ * tm_monitor_alloc() - a monitor, of nothing yet and in no list
+ * @level: the deepest PID namespace, as struct pid has it, that it has room for
+ * @gfp: what the caller may do for memory
+ *
+ * Context: sleeps if @gfp says so.
+ * Return: the monitor, or NULL. The caller sets @pid, a reference to which it owns
+ * then, and @type.
+ */
+struct task_monitor *tm_monitor_alloc(unsigned int level, gfp_t gfp)
 {
 	struct task_monitor *monitor;
 	unsigned int i;
 
-	monitor = kzalloc(struct_size(monitor, numbers, pid->level + 1),
-			  GFP_KERNEL);
+	monitor = kzalloc(struct_size(monitor, numbers, level + 1), gfp);
 	if (!monitor)
 		return NULL;
 
@@ -80,17 +93,9 @@ static struct task_monitor *tm_monitor_alloc(struct pid *pid,
 	INIT_LIST_HEAD(&monitor->ended_node);
 	INIT_LIST_HEAD(&monitor->samples);
 	mutex_init(&monitor->history_lock);
-	monitor->pid = pid;
-	monitor->type = type;
-	for (i = 0; i <= pid->level; i++)
+	for (i = 0; i <= level; i++)
 		monitor->numbers[i].monitor = monitor;
 	return monitor;
-}
-
-/* Where the number @nr in @ns is in the index: every container has its own 1. */
-static unsigned long tm_index_key(pid_t nr, struct pid_namespace *ns)
-{
-	return (unsigned long)ns + nr;
 }
 
 static unsigned long tm_number_key(const struct tm_monitor_number *number)
@@ -162,19 +167,6 @@ static void tm_index_del(struct tm_context *tm, struct task_monitor *monitor)
 			hash_del_rcu(&monitor->numbers[i].node);
 }
 
-/* Publish @monitor, which the lists own from now on. */
-static void tm_monitor_link(struct tm_context *tm,
-			    struct task_monitor *monitor)
-	__must_hold(&tm->list_lock)
-{
-	lockdep_assert_held(&tm->list_lock);
-
-	list_add_tail(&monitor->node, &tm->tasks);
-	list_add_tail(&monitor->living_node, &tm->living);
-	tm_index_add(tm, monitor);
-	tm->stats.monitors++;
-}
-
 /*
  * Take @monitor off the lists in which it does not belong any more, unless a
  * walk stands at it: that does so when it moves on. A removed one goes to @gone.
@@ -212,6 +204,7 @@ void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor,
 	lockdep_assert_held(&tm->list_lock);
 
 	tm_index_del(tm, monitor);
+	tm->nr_living -= !monitor->ended;
 	tm->stats.monitors--;
 	monitor->removed = true;
 	tm_monitor_settle(tm, monitor, gone);
@@ -293,6 +286,7 @@ static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor,
 	raw_spin_lock(&tm->list_lock);
 	task = tm_ending_del(tm, monitor);
 	monitor->ended = true;
+	tm->nr_living--;
 	tm_index_end(tm, monitor);
 	tm->stats.ended += final;
 	if (monitor->nr_samples) {
@@ -306,10 +300,17 @@ static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor,
 	tm_put_task(task);
 }
 
-/* The monitor of the living that watches @pid, as a @type, or NULL. */
-static struct task_monitor *tm_monitor_of(struct tm_context *tm,
-					  const struct pid *pid,
-					  enum pid_type type)
+/**
+ * tm_monitor_of() - the monitor of what has not ended
+ * @tm: the task monitor
+ * @pid: what it watches
+ * @type: PIDTYPE_TGID: as a process; PIDTYPE_PID: as a thread
+ *
+ * Context: list_lock held.
+ * Return: the monitor, or NULL.
+ */
+struct task_monitor *tm_monitor_of(struct tm_context *tm, const struct pid *pid,
+				   enum pid_type type)
 	__must_hold(&tm->list_lock)
 {
 	struct tm_monitor_number *number;
@@ -343,6 +344,36 @@ static bool tm_is_monitored(struct tm_context *tm, const struct pid *pid)
 	return false;
 }
 
+/**
+ * tm_monitor_link() - publish a monitor, which the lists own from now on
+ * @tm: the task monitor
+ * @monitor: the monitor; if it cannot be, it stays the caller's
+ * @living: what it watches has not ended: max_monitors is for those
+ *
+ * Context: list_lock held.
+ * Return: 0, -EEXIST if its PID is monitored, -ENOSPC if max_monitors are.
+ */
+int tm_monitor_link(struct tm_context *tm, struct task_monitor *monitor,
+		    bool living)
+	__must_hold(&tm->list_lock)
+{
+	unsigned long max = READ_ONCE(tm->max_monitors);
+
+	lockdep_assert_held(&tm->list_lock);
+
+	if (tm_is_monitored(tm, monitor->pid))
+		return -EEXIST;
+	if (living && max && tm->nr_living >= max)
+		return -ENOSPC;
+	list_add_tail(&monitor->node, &tm->tasks);
+	list_add_tail(&monitor->living_node, &tm->living);
+	tm_index_add(tm, monitor);
+	tm->stats.monitors++;
+	tm->nr_living++;
+	monitor->serial = ++tm->serial;
+	return 0;
+}
+
 /*
  * A monitor that is shown as @nr in the PID namespace @ns, or NULL. Both indexes
  * have the numbers of all namespaces.
@@ -369,36 +400,16 @@ static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
 /* What the hooks do */
 
 /**
- * tm_index_may_have() - whether a PID may be monitored, and have not ended
+ * tm_wake() - wake the thread, if there is one, for more than the next round
  * @tm: the task monitor
- * @pid: the PID
  *
- * For the hooks: what a process that is not monitored pays for us is this.
- *
- * Context: any.
- * Return: false if it is not.
+ * Context: any but NMI; list_lock not held.
  */
-bool tm_index_may_have(struct tm_context *tm, const struct pid *pid)
-{
-	struct tm_monitor_number *number;
-	unsigned long key = tm_index_key(pid->numbers[0].nr, &init_pid_ns);
-	bool found = false;
-
-	rcu_read_lock();
-	hash_for_each_possible_rcu(tm->index, number, node, key) {
-		found = number->monitor->pid == pid;
-		if (found)
-			break;
-	}
-	rcu_read_unlock();
-	return found;
-}
-
-/* Wake the thread, if there is one; a task is freed by RCU. */
-static void tm_wake(struct tm_context *tm)
+void tm_wake(struct tm_context *tm)
 {
 	struct task_struct *waker;
 
+	/* A task is freed by RCU. */
 	rcu_read_lock();
 	waker = rcu_dereference(tm->waker);
 	if (waker)
@@ -619,6 +630,9 @@ static bool tm_round_slice(struct tm_walk *walk, u64 time,
 	raw_spin_lock(&tm->list_lock);
 	do {
 		monitor = tm_walk_following(walk, monitor);
+		/* Children could be born faster than they are sampled. */
+		if (monitor && walk->until && monitor->serial > walk->until)
+			monitor = NULL;
 		if (monitor && !monitor->ended && !monitor->removed)
 			slice[nr++] = monitor;
 	} while (monitor && ++passed < TM_BULK_MAX);
@@ -651,6 +665,7 @@ static ktime_t tm_round(struct tm_context *tm, u64 *took)
 	mutex_lock(&tm->round_lock);
 	start = ktime_get();
 	time = tm_round_begin(tm);
+	walk.until = READ_ONCE(tm->serial);
 	while (tm_round_slice(&walk, time, &supply))
 		cond_resched();
 	tm->resumed = false;
@@ -778,7 +793,7 @@ static unsigned int tm_final_round(struct tm_context *tm, bool last)
  * @earliest: the next is no sooner than this, and so sampling takes no more than
  *	half of a CPU
  * @next: deadline of the next round
- * @final: when the next look at what is ending is due; 0 while nothing is
+ * @final: when the next look at what hooks have left is due; 0 while there is none
  * @final_pause: the pause before it, in ns
  */
 struct tm_pace {
@@ -822,7 +837,7 @@ static void tm_pace_change(struct tm_pace *pace, unsigned int period_ms,
 			  now);
 }
 
-/* Something is ending: when to look at it, if that is not set yet. */
+/* There is something to look at: when, if that is not set yet. */
 static void tm_pace_final(struct tm_pace *pace, ktime_t now)
 {
 	if (!pace->final)
@@ -830,24 +845,26 @@ static void tm_pace_final(struct tm_pace *pace, ktime_t now)
 				  pace->earliest);
 }
 
-/* A look began at @start and ended at @end, and @taken samples were taken. */
+/* A look began at @start and ended at @end, and @done things were to be done. */
 static void tm_pace_looked(struct tm_pace *pace, ktime_t start, ktime_t end,
-			   unsigned int taken)
+			   unsigned int done)
 {
 	pace->final = 0;
-	pace->final_pause = taken ? TM_FINAL_PAUSE_MIN_NS :
+	pace->final_pause = done ? TM_FINAL_PAUSE_MIN_NS :
 			    min_t(s64, 2 * pace->final_pause,
 				  TM_FINAL_PAUSE_MAX_NS);
 	/* Half of one CPU at most, for these as well. */
 	pace->earliest = ktime_add(end, ktime_sub(end, start));
 }
 
-static void tm_look_at_ends(struct tm_context *tm, struct tm_pace *pace)
+/* What hooks have left to the thread: children, and ends. */
+static void tm_look(struct tm_context *tm, struct tm_pace *pace)
 {
 	ktime_t start = ktime_get();
-	unsigned int taken = tm_final_round(tm, false);
+	unsigned int done = tm_follow_chores(tm);
 
-	tm_pace_looked(pace, start, ktime_get(), taken);
+	done += tm_final_round(tm, false);
+	tm_pace_looked(pace, start, ktime_get(), done);
 }
 
 /*
@@ -877,7 +894,7 @@ static void tm_wait(struct tm_context *tm, struct tm_pace *pace, ktime_t end,
 		period_ms = READ_ONCE(tm->period_ms);
 		if (period_ms != pace->period_ms)
 			tm_pace_change(pace, period_ms, ktime_get());
-		if (READ_ONCE(tm->nr_ending))
+		if (READ_ONCE(tm->nr_ending) || READ_ONCE(tm->chores))
 			tm_pace_final(pace, ktime_get());
 		until = max(pace->next, pace->earliest);
 		if (pace->final)
@@ -888,7 +905,7 @@ static void tm_wait(struct tm_context *tm, struct tm_pace *pace, ktime_t end,
 			continue;
 		if (until != pace->final)
 			break;
-		tm_look_at_ends(tm, pace);
+		tm_look(tm, pace);
 	}
 	__set_current_state(TASK_RUNNING);
 }
@@ -954,6 +971,9 @@ int tm_start(struct tm_context *tm)
 	tm_set_sampling(tm, true);
 	tm->thread = thread;
 	rcu_assign_pointer(tm->waker, thread);
+	/* Those that were born while it was stopped. */
+	if (READ_ONCE(tm->following))
+		tm_follow_walk(tm, NULL, GFP_KERNEL);
 	wake_up_process(thread);
 	ret = 1;
 out:
@@ -1025,6 +1045,28 @@ MODULE_PARM_DESC(reserve, "samples preallocated for when memory is short, 1 to 6
 module_param_named(max_samples, taskmonitor.max_samples, ulong, 0644);
 MODULE_PARM_DESC(max_samples, "cap of one process's history, 0 for none (0)");
 
+module_param_named(max_monitors, taskmonitor.max_monitors, ulong, 0644);
+MODULE_PARM_DESC(max_monitors, "bound of living monitored processes, 0 for none (0)");
+
+static int tm_follow_param_set(const char *val, const struct kernel_param *kp)
+{
+	unsigned int follow;
+	int err = kstrtouint(val, 0, &follow);
+
+	if (err)
+		return err;
+	if (follow > 1)
+		return -EINVAL;
+	return tm_follow_set(&taskmonitor, follow);
+}
+
+static const struct kernel_param_ops tm_follow_ops = {
+	.set = tm_follow_param_set,
+	.get = param_get_uint,
+};
+module_param_cb(follow, &tm_follow_ops, &taskmonitor.follow, 0644);
+MODULE_PARM_DESC(follow, "1: what a monitored process forks is monitored, too (0)");
+
 /* Adding and removing */
 
 /* Whom @nr means in the caller's PID namespace: a process, or one thread. */
@@ -1043,27 +1085,14 @@ static struct task_monitor *tm_monitor_find_task(pid_t nr)
 	}
 	rcu_read_unlock();
 
-	monitor = tm_monitor_alloc(pid, type);
+	monitor = tm_monitor_alloc(pid->level, GFP_KERNEL);
 	if (!monitor) {
 		put_pid(pid);
 		return ERR_PTR(-ENOMEM);
 	}
+	monitor->pid = pid;
+	monitor->type = type;
 	return monitor;
-}
-
-/* Link @monitor, which is the caller's if that fails. */
-static int tm_monitor_publish(struct tm_context *tm,
-			      struct task_monitor *monitor)
-{
-	int err = -EEXIST;
-
-	raw_spin_lock(&tm->list_lock);
-	if (!tm_is_monitored(tm, monitor->pid)) {
-		tm_monitor_link(tm, monitor);
-		err = 0;
-	}
-	raw_spin_unlock(&tm->list_lock);
-	return err;
 }
 
 /* Take @monitor back, which has no sample yet. */
@@ -1124,11 +1153,19 @@ static int tm_monitor_admit(struct tm_context *tm,
 			    struct tm_supply *supply)
 	__must_hold(&tm->round_lock)
 {
+	struct task_struct *task;
+	bool living;
 	int err;
 
 	lockdep_assert_held(&tm->round_lock);
 
-	err = tm_monitor_publish(tm, monitor);
+	rcu_read_lock();
+	task = tm_monitored_task(monitor);
+	living = task && !tm_has_ended(monitor->type, task);
+	rcu_read_unlock();
+	raw_spin_lock(&tm->list_lock);
+	err = tm_monitor_link(tm, monitor, living);
+	raw_spin_unlock(&tm->list_lock);
 	if (err) {
 		tm_monitor_free(monitor);
 		return err;
@@ -1147,16 +1184,18 @@ static int tm_monitor_admit(struct tm_context *tm,
  * @nr: its number in the caller's PID namespace
  *
  * When it returns the first sample is there, unless sampling is stopped. Waits
- * for a round under way, and leaves all deadlines as they are.
+ * for a round under way, and leaves all deadlines as they are. Its descendants are
+ * added too, if children are followed.
  *
  * Context: may sleep; no lock of ours held.
  * Return: 0, -ESRCH if there is no such process, -EEXIST if it is monitored
- * already, or -ENOMEM.
+ * already, -ENOSPC if max_monitors are, or -ENOMEM.
  */
 int tm_monitor_add(struct tm_context *tm, pid_t nr)
 {
 	struct task_monitor *monitor;
 	struct tm_supply supply = { };
+	struct pid *pid;
 	int err;
 
 	monitor = tm_monitor_find_task(nr);
@@ -1169,10 +1208,14 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
 		tm_monitor_free(monitor);
 		return -ENOMEM;
 	}
+	pid = get_pid(monitor->pid);
 	mutex_lock(&tm->round_lock);
 	err = tm_monitor_admit(tm, monitor, &supply);
 	mutex_unlock(&tm->round_lock);
 	tm_batch_free(tm, &supply.batch);
+	if (!err && READ_ONCE(tm->following))
+		tm_follow_walk(tm, pid, GFP_KERNEL);
+	put_pid(pid);
 	return err;
 }
 
@@ -1237,6 +1280,7 @@ void tm_context_init(struct tm_context *tm)
 	INIT_LIST_HEAD(&tm->tasks);
 	INIT_LIST_HEAD(&tm->living);
 	INIT_LIST_HEAD(&tm->ending);
+	INIT_LIST_HEAD(&tm->spares);
 	INIT_LIST_HEAD(&tm->ended);
 	hash_init(tm->index);
 	tm->ended_index = RB_ROOT;

@@ -167,7 +167,7 @@ struct tm_monitor_number {
 
 /**
  * struct task_monitor - one monitored process and its history
- * @node: in &tm_context.tasks
+ * @node: in &tm_context.tasks; of a spare one in &tm_context.spares
  * @living_node: in &tm_context.living while the end of the process has not been
  *	recorded; removed on request only under &tm_context.round_lock too
  * @rcu: frees it, once those who look at the index have gone on
@@ -188,6 +188,8 @@ struct tm_monitor_number {
  *	the task, or the leader of the process; NULL otherwise. Set by the hook,
  *	cleared under &tm_context.round_lock too
  * @ended: the end has been recorded; nothing is added any more
+ * @serial: its place in the order of adding, from 1 on
+ * @walk_nr: which walk over the processes of the machine added it; 0: none
  * @ended_newest: time of the newest sample that this one, or one before it in
  *	&tm_context.ended, had when it was added there
  * @oldest_time: time of the oldest sample while there is one, which is the key in
@@ -220,6 +222,8 @@ struct task_monitor {
 
 	struct task_struct *ending;
 	bool ended;
+	u64 serial;
+	u64 walk_nr;
 	u64 ended_newest;
 	u64 oldest_time;
 	struct rb_node evict_node;
@@ -244,6 +248,9 @@ struct task_monitor {
  * @tick_ns: how long the last round took
  * @tick_ns_max: how long the longest took
  * @ended: final samples ever taken
+ * @followed: children ever added
+ * @refused: children not added because of max_monitors, or for want of memory
+ * @missed: children that were born and ended unseen, as far as is known
  *
  * Protected by &tm_context.list_lock; the shrinker reads @samples without it.
  */
@@ -260,6 +267,9 @@ struct tm_stats {
 	u64 tick_ns;
 	u64 tick_ns_max;
 	u64 ended;
+	u64 followed;
+	u64 refused;
+	u64 missed;
 };
 
 /* 4096 chains: 10,000 monitors in one PID namespace make chains of three. */
@@ -269,7 +279,10 @@ struct tm_stats {
  * struct tm_context - everything the module knows
  * @period_ms: sampling period; written by its parameter at any time
  * @max_samples: cap of one history, 0 for none; likewise
- * @thread_lock: protects @thread
+ * @max_monitors: bound of @nr_living, 0 for none; likewise
+ * @thread_lock: protects @thread, @follow and @hooked
+ * @follow: what a monitored process forks is monitored, too
+ * @hooked: the hooks of exits are there, and those of forks if @follow
  * @thread: the kthread, NULL while sampling is stopped
  * @waker: the same thread, for hooks that wake it; RCU
  * @round_lock: held for a round; protects @round_time and @resumed
@@ -282,6 +295,14 @@ struct tm_stats {
  * @living: those whose end has not been recorded, in the order of adding
  * @ending: those of them whose end is to be recorded, in the order of exit
  * @nr_ending: their number
+ * @nr_living: the number of all monitors whose end has not been recorded
+ * @serial: of the monitor that was added last
+ * @following: the hook of forks adds children, while @sampling
+ * @spares: monitors for it, which cannot allocate
+ * @nr_spares: their number
+ * @nr_unrecorded: children for which there was none, and no walk has found yet
+ * @walk_nr: walks over all processes that have begun
+ * @chores: there are children to look for, or few spares
  * @ended: the others, in the order of recording
  * @index: the living, by their numbers: list of &tm_monitor_number. The hooks look
  *	at it under RCU
@@ -300,8 +321,11 @@ struct tm_stats {
 struct tm_context {
 	unsigned int period_ms;
 	unsigned long max_samples;
+	unsigned long max_monitors;
 
 	struct mutex thread_lock;	/* who samples */
+	unsigned int follow;
+	bool hooked;
 	struct task_struct *thread;
 	struct task_struct __rcu *waker;
 
@@ -315,6 +339,14 @@ struct tm_context {
 	struct list_head living;
 	struct list_head ending;
 	unsigned int nr_ending;
+	unsigned long nr_living;
+	u64 serial;
+	bool following;
+	struct list_head spares;
+	unsigned int nr_spares;
+	u64 nr_unrecorded;
+	u64 walk_nr;
+	bool chores;
 	struct list_head ended;
 	DECLARE_HASHTABLE(index, TM_INDEX_BITS);
 	struct rb_root ended_index;
@@ -328,6 +360,13 @@ struct tm_context {
 	struct notifier_block oom;
 };
 
+/* Where the number @nr in @ns is in an index: every container has its own 1. */
+static inline unsigned long tm_index_key(pid_t nr,
+					 const struct pid_namespace *ns)
+{
+	return (unsigned long)ns + nr;
+}
+
 /* Which monitors a walk passes: all, or one of the two kinds, newest end first. */
 enum tm_walk_over { TM_WALK_ALL, TM_WALK_LIVING, TM_WALK_ENDED };
 
@@ -337,6 +376,7 @@ enum tm_walk_over { TM_WALK_ALL, TM_WALK_LIVING, TM_WALK_ENDED };
  * @over: which monitors it passes
  * @monitor: where it stands, one of &task_monitor.walks; NULL before the first
  *	and after the last
+ * @until: the serial of the last monitor that a round samples; 0: it has no bound
  *
  * Belongs to one thread at a time; @monitor is valid without a lock.
  */
@@ -344,12 +384,19 @@ struct tm_walk {
 	struct tm_context *tm;
 	enum tm_walk_over over;
 	struct task_monitor *monitor;
+	u64 until;
 };
 
 /* taskmonitor.c: who is monitored, and when */
 
 void tm_context_init(struct tm_context *tm);
-bool tm_index_may_have(struct tm_context *tm, const struct pid *pid);
+struct task_monitor *tm_monitor_alloc(unsigned int level, gfp_t gfp);
+void tm_monitor_free(struct task_monitor *monitor);
+int tm_monitor_link(struct tm_context *tm, struct task_monitor *monitor,
+		    bool living);
+struct task_monitor *tm_monitor_of(struct tm_context *tm, const struct pid *pid,
+				   enum pid_type type);
+void tm_wake(struct tm_context *tm);
 void tm_note_exit(struct tm_context *tm, struct pid *pid, enum pid_type type,
 		  struct task_struct *task);
 int tm_monitor_add(struct tm_context *tm, pid_t nr);
@@ -366,6 +413,9 @@ bool tm_stop(struct tm_context *tm);
 
 int tm_hooks_init(struct tm_context *tm);
 void tm_hooks_exit(struct tm_context *tm);
+int tm_follow_set(struct tm_context *tm, unsigned int follow);
+void tm_follow_walk(struct tm_context *tm, struct pid *root, gfp_t gfp);
+unsigned int tm_follow_chores(struct tm_context *tm);
 
 /* sample_cache.c: what a sample is, where it lives, which goes first */
 

@@ -265,7 +265,8 @@ kernel_checkers() {
 
 # What the module is built from, below a source directory.
 module_files() {
-	(cd -- "$1" && ls -- Kbuild Makefile ./*.[ch] tests/kunit/*.h 2>/dev/null) |
+	(cd -- "$1" && ls -- Kbuild Makefile ./*.[ch] tests/kunit/*.h \
+		include/trace/events/*.h 2>/dev/null) |
 		sed 's,^\./,,'
 }
 

@@ -310,9 +310,13 @@ static int tm_test_lose(const char *val, const struct kernel_param *kp)
 
 	if (err)
 		return err;
-	while (n--)
-		if (!tm_monitor_alloc(get_pid(task_pid(current)), PIDTYPE_TGID))
+	while (n--) {
+		struct task_monitor *monitor = tm_monitor_alloc(0, GFP_KERNEL);
+
+		if (!monitor)
 			return -ENOMEM;
+		monitor->pid = get_pid(task_pid(current));
+	}
 	return 0;
 }
 

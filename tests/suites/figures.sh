@@ -340,6 +340,7 @@ names() {
 			rename "$(cat /tmp/name)"
 			rm /tmp/name
 		}
+		# shellcheck disable=SC3045 # busybox has it
 		read -r -t 0.05 _ <&9 || :
 	done &
 	kill_at_end $!

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,10 +116,9 @@ static void end_threads(unsigned long nr)
 
 static void end_exec(unsigned long ms)
 {
-	char *argv[] = { "true", NULL };
-
 	burn_ms(ms);
-	exec_or_die(argv);
+	execlp("true", "true", NULL);
+	die("true");
 }
 
 static const struct {
@@ -168,16 +168,10 @@ int cmd_end(int argc, char **argv)
 	stay();
 }
 
-int cmd_forks(int argc, char **argv)
+static void fork_and_reap(unsigned long left)
 {
-	unsigned long left = number(argv[0]);
 	pid_t child;
 
-	if (argc > 1) {
-		block_usr1();
-		say_ready();
-		wait_usr1();
-	}
 	while (left--) {
 		child = fork();
 		if (child < 0)
@@ -187,5 +181,57 @@ int cmd_forks(int argc, char **argv)
 		if (waitpid(child, NULL, 0) != child)
 			die("waitpid");
 	}
+}
+
+int cmd_forks(int argc, char **argv)
+{
+	if (argc > 1) {
+		block_usr1();
+		say_ready();
+		wait_usr1();
+	}
+	fork_and_reap(number(argv[0]));
 	return 0;
+}
+
+/* A child, and two of its own. Each says which it is, parents first. */
+int cmd_family(int argc, char **argv)
+{
+	int i;
+
+	(void)argv;
+	if (argc) {
+		block_usr1();
+		say_ready();
+		wait_usr1();
+	}
+	if (!fork_child()) {
+		dprintf(STDOUT_FILENO, "member %d\n", getpid());
+		for (i = 0; i < 2; i++)
+			dprintf(STDOUT_FILENO, "member %d\n", new_child());
+		say_ready();
+	}
+	stay();
+}
+
+/* A child in a PID namespace of its own, its child in another, and so on. */
+int cmd_deep(int argc, char **argv)
+{
+	unsigned long levels = number(argv[0]);
+
+	(void)argc;
+	block_usr1();
+	say_ready();
+	wait_usr1();
+	while (levels--) {
+		if (unshare(CLONE_NEWPID))
+			die("unshare");
+		if (fork_child())
+			stay();
+	}
+	say_ready();
+	wait_usr1();
+	fork_and_reap(number(argv[1]));
+	say_ready();
+	stay();
 }

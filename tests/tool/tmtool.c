@@ -34,6 +34,8 @@ static const struct command commands[] = {
 	{ "traced", "", 0, cmd_traced },
 	{ "vfork", "", 0, cmd_vfork },
 	{ "end", "exit|signal|spin|map|family|leader|threads|exec ARG", 2, cmd_end },
+	{ "family", "[usr1]", 0, cmd_family },
+	{ "deep", "LEVELS COUNT", 2, cmd_deep },
 	{ "forks", "COUNT [usr1]", 1, cmd_forks },
 	{ "fork-as", "NUMBER COMMAND...", 2, cmd_fork_as },
 	{ "churn", "FILE ROUNDS", 2, cmd_churn },

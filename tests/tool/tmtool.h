@@ -142,6 +142,13 @@ int cmd_as_nobody(int argc, char **argv);
  * wait status, ns of CPU time, KiB resident at the most, and CLOCK_BOOTTIME.
  */
 int cmd_end(int argc, char **argv);
+/* A process, its child, and two children of that, at SIGUSR1, if said. */
+int cmd_family(int argc, char **argv);
+/*
+ * At SIGUSR1 so many PID namespaces, each with a process whose child is in the next;
+ * at SIGUSR1 the last forks COUNT children that exit at once. "ready" after each.
+ */
+int cmd_deep(int argc, char **argv);
 /* COUNT children, one after the other, that exit at once; at SIGUSR1, if said. */
 int cmd_forks(int argc, char **argv);
 

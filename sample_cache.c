@@ -25,6 +25,9 @@
 
 #include "taskmonitor.h"
 
+#define CREATE_TRACE_POINTS
+#include <trace/events/taskmonitor.h>
+
 /* A cache line, and 64 of them fill a page of 4 KiB. */
 static_assert(sizeof(struct task_sample) == 64);
 
@@ -871,6 +874,7 @@ static struct task_sample *tm_sample_save(struct tm_context *tm,
 	/* One reference is the history's, the other the caller's. */
 	refcount_set(&sample->ref.refcount, 2);
 	tm_history_store(tm, monitor, sample, comm, &supply->batch);
+	trace_task_sample(pid_nr(monitor->pid), sample, comm);
 	return sample;
 }
 

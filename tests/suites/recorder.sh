@@ -275,6 +275,54 @@ given() {
 }
 t 'the entry of an ended process goes with its last sample' reclaimed $hour
 
+tracing=/sys/kernel/tracing
+event=$tracing/events/taskmonitor/task_sample
+
+# events: what was traced, as rows.
+events() {
+	sed -n 's/.*: task_sample: //p' $tracing/trace
+}
+
+traced() {
+	[ -d $tracing/events ] || skip 'no tracing in this kernel'
+	[ -d $event ] || fail 'no such event'
+	: >$tracing/trace
+	ends exit 1
+	is "$(events)" '' 'events when none are asked for'
+	echo 1 >$event/enable
+	ends map 4
+	echo 0 >$event/enable
+	rows "$child" | sed '/ exit /!s/ comm / exit 0 peak 0 comm /' >/tmp/rows
+	is "$(events)" "$(cat /tmp/rows)" 'what was traced of two samples'
+	is "$(wc -l </tmp/rows)" 2 'rows'
+}
+t 'the event has what the row has, once for each sample' traced $hour
+
+filtered() {
+	[ -d $event ] || skip 'no tracing in this kernel'
+	sleeper
+	one=$pid
+	sleeper
+	add "$one"
+	add "$pid"
+	: >$tracing/trace
+	echo "pid == $one && rss > 0" >$event/filter
+	[ ! -e $event/hist ] || echo 'hist:keys=pid:vals=usr' >$event/trigger
+	echo 1 >$event/enable
+	stop
+	start
+	wait_for 20 stat_is taken -ge 4 || fail 'no round'
+	wait_for 20 has_rows 2 "$pid" || fail 'no row'
+	is "$(events | field pid)" "$one" 'PIDs of events'
+	[ ! -e $event/hist ] || grep -q "pid: *$pid" $event/hist || fail 'no histogram'
+	# The kernel itself complains of a module that goes under a histogram.
+	[ ! -e $event/hist ] || echo '!hist:keys=pid:vals=usr' >$event/trigger
+	# With the event enabled, and its filter there.
+	rmmod taskmonitor || fail 'rmmod failed'
+	[ ! -d $event ] || fail 'the event stays'
+}
+t 'the event can be filtered, and goes with the module' filtered $hour
+
 tasks() {
 	shrink=/sys/kernel/slab/task_struct/shrink
 	[ ! -e $shrink ] || echo 1 >$shrink

@@ -95,12 +95,18 @@ static void *spin_and_exit(void *ms)
 	return NULL;
 }
 
-/* The first thread ends first, and the last one long after that. */
+static void *wait_and_exit(void *ms)
+{
+	wait_usr1();
+	return spin_and_exit(ms);
+}
+
+/* The first thread ends first, and the last one when it is told. */
 static void end_leader(unsigned long ms)
 {
 	pthread_t thread;
 
-	start_thread(&thread, spin_and_exit, (void *)ms);
+	start_thread(&thread, wait_and_exit, (void *)ms);
 	syscall(SYS_exit, 5);
 }
 

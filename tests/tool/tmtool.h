@@ -139,7 +139,8 @@ int cmd_as_nobody(int argc, char **argv);
 
 /*
  * At SIGUSR1 the child that "ready" names ends in that way; then "ended", with the
- * wait status, ns of CPU time, KiB resident at the most, and CLOCK_BOOTTIME.
+ * wait status, ns of CPU time, KiB resident at the most, and CLOCK_BOOTTIME. A leader
+ * leaves a thread behind that waits for another SIGUSR1.
  */
 int cmd_end(int argc, char **argv);
 /* A process, its child, and two children of that, at SIGUSR1, if said. */

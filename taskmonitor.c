@@ -5,6 +5,7 @@
  */
 
 #include <linux/hrtimer.h>
+#include <linux/idr.h>
 #include <linux/kstrtox.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
@@ -19,7 +20,11 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
+#include <linux/version.h>
+#include <trace/events/sched.h>
 
 #include "taskmonitor.h"
 
@@ -42,14 +47,18 @@ MODULE_PARM_DESC(target, "PID to monitor from load on");
 
 /* Monitors */
 
-/**
- * tm_monitor_free() - free a monitor that is in no list
- * @monitor: the monitor; one that was in the index may still be looked at by a hook,
- *	but no further than @monitor->pid
- *
- * Context: no raw spinlock held.
+/* Where the number @nr in @ns is in an index: every container has its own 1. */
+static inline unsigned long tm_index_key(pid_t nr,
+					 const struct pid_namespace *ns)
+{
+	return (unsigned long)ns + nr;
+}
+
+/*
+ * Free a monitor that is in no list. If it was in the index a probe may still look
+ * at it, but no further than at its pid. No raw spinlock is held.
  */
-void tm_monitor_free(struct task_monitor *monitor)
+static void tm_monitor_free(struct task_monitor *monitor)
 {
 	put_pid(monitor->pid);
 	mutex_destroy(&monitor->history_lock);
@@ -70,16 +79,12 @@ void tm_monitors_free(struct list_head *gone)
 		tm_monitor_free(monitor);
 }
 
-/**
- * tm_monitor_alloc() - a monitor, of nothing yet and in no list
- * @level: the deepest PID namespace, as struct pid has it, that it has room for
- * @gfp: what the caller may do for memory
- *
- * Context: sleeps if @gfp says so.
- * Return: the monitor, or NULL. The caller sets @pid, a reference to which it owns
- * then, and @type.
+/*
+ * A monitor, of nothing yet and in no list, with room for the numbers of PID
+ * namespaces down to @level, as struct pid counts them; or NULL. The caller sets its
+ * pid, a reference to which it owns then, and its type.
  */
-struct task_monitor *tm_monitor_alloc(unsigned int level, gfp_t gfp)
+static struct task_monitor *tm_monitor_alloc(unsigned int level, gfp_t gfp)
 {
 	struct task_monitor *monitor;
 	unsigned int i;
@@ -300,17 +305,10 @@ static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor,
 	tm_put_task(task);
 }
 
-/**
- * tm_monitor_of() - the monitor of what has not ended
- * @tm: the task monitor
- * @pid: what it watches
- * @type: PIDTYPE_TGID: as a process; PIDTYPE_PID: as a thread
- *
- * Context: list_lock held.
- * Return: the monitor, or NULL.
- */
-struct task_monitor *tm_monitor_of(struct tm_context *tm, const struct pid *pid,
-				   enum pid_type type)
+/* The monitor of @pid, as a process or as a thread, that has not ended; or NULL. */
+static struct task_monitor *tm_monitor_of(struct tm_context *tm,
+					  const struct pid *pid,
+					  enum pid_type type)
 	__must_hold(&tm->list_lock)
 {
 	struct tm_monitor_number *number;
@@ -344,17 +342,13 @@ static bool tm_is_monitored(struct tm_context *tm, const struct pid *pid)
 	return false;
 }
 
-/**
- * tm_monitor_link() - publish a monitor, which the lists own from now on
- * @tm: the task monitor
- * @monitor: the monitor; if it cannot be, it stays the caller's
- * @living: what it watches has not ended: max_monitors is for those
- *
- * Context: list_lock held.
- * Return: 0, -EEXIST if its PID is monitored, -ENOSPC if max_monitors are.
+/*
+ * Publish @monitor, which the lists own from now on; @living: what it watches has
+ * not ended, and max_monitors is for those. If it cannot be published it stays the
+ * caller's: -EEXIST if its PID is monitored, -ENOSPC if max_monitors are.
  */
-int tm_monitor_link(struct tm_context *tm, struct task_monitor *monitor,
-		    bool living)
+static int tm_monitor_link(struct tm_context *tm, struct task_monitor *monitor,
+			   bool living)
 	__must_hold(&tm->list_lock)
 {
 	unsigned long max = READ_ONCE(tm->max_monitors);
@@ -397,15 +391,10 @@ static struct task_monitor *tm_monitor_find(struct tm_context *tm, pid_t nr,
 	return NULL;
 }
 
-/* What the hooks do */
+/* What the probes do */
 
-/**
- * tm_wake() - wake the thread, if there is one, for more than the next round
- * @tm: the task monitor
- *
- * Context: any but NMI; list_lock not held.
- */
-void tm_wake(struct tm_context *tm)
+/* Wake the thread, if there is one, for more than the next round. */
+static void tm_wake(struct tm_context *tm)
 {
 	struct task_struct *waker;
 
@@ -417,19 +406,13 @@ void tm_wake(struct tm_context *tm)
 	rcu_read_unlock();
 }
 
-/**
- * tm_note_exit() - the last thread of a process exits, or one thread
- * @tm: the task monitor
- * @pid: which, and perhaps it is monitored
- * @type: PIDTYPE_TGID: the process; PIDTYPE_PID: the thread
- * @task: the leader of the process, or the thread
- *
- * Where sampling is stopped the end is left to the round after that.
- *
- * Context: the hook's: does not sleep, neither on PREEMPT_RT.
+/*
+ * A probe tells that the last thread of the process @pid exits, or the thread @pid,
+ * which may be monitored; @task is the leader of the process, or the thread. Where
+ * sampling is stopped the end is left to the round after that.
  */
-void tm_note_exit(struct tm_context *tm, struct pid *pid, enum pid_type type,
-		  struct task_struct *task)
+static void tm_note_exit(struct tm_context *tm, struct pid *pid, enum pid_type type,
+			 struct task_struct *task)
 {
 	struct task_monitor *monitor;
 	bool first = false;
@@ -444,6 +427,559 @@ void tm_note_exit(struct tm_context *tm, struct pid *pid, enum pid_type type,
 	raw_spin_unlock(&tm->list_lock);
 	if (first)
 		tm_wake(tm);
+}
+
+/*
+ * Births and deaths, as the kernel tells them: probes of its tracepoints.
+ *
+ * A probe runs in the task that forks or exits, with preemption off in older
+ * kernels. On PREEMPT_RT it may neither allocate nor take a lock that sleeps there,
+ * which leaves list_lock. Most of what it is called for is not monitored: then it
+ * costs a look into the index.
+ */
+
+static inline unsigned long tm_pid_key(const struct pid *pid)
+{
+	return tm_index_key(pid->numbers[0].nr, &init_pid_ns);
+}
+
+/*
+ * Whether @pid may be monitored. For most of the PIDs that are not this is all that
+ * their forks and exits pay: what comes after it is not inlined.
+ */
+static inline bool tm_index_may_have(struct tm_context *tm,
+				     const struct pid *pid)
+{
+	return !hlist_empty(&tm->index[hash_min(tm_pid_key(pid),
+						HASH_BITS(tm->index))]);
+}
+
+/* Whether it is, and has not ended. */
+static bool tm_index_has(struct tm_context *tm, const struct pid *pid)
+{
+	struct tm_monitor_number *number;
+	bool found = false;
+
+	rcu_read_lock();
+	hash_for_each_possible_rcu(tm->index, number, node, tm_pid_key(pid)) {
+		found = number->monitor->pid == pid;
+		if (found)
+			break;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/**
+ * struct tm_hook - a probe of one of the kernel's tracepoints
+ * @name: of the tracepoint
+ * @probe: what it calls
+ * @tracepoint: the tracepoint while @probe is registered; NULL otherwise
+ */
+struct tm_hook {
+	const char *name;
+	void *probe;
+	struct tracepoint *tracepoint;
+};
+
+/* Births */
+
+/*
+ * Spare monitors: the hook of forks cannot allocate. The thread fills them up a
+ * millisecond after half of them are used; a burst that is quicker is walked for.
+ */
+#define TM_SPARES	512
+
+/* They have room for this many namespaces; children further down are walked for. */
+#define TM_SPARE_LEVEL	3
+
+/* Add spares until there are TM_SPARES, or no memory. */
+static void tm_spares_fill(struct tm_context *tm, gfp_t gfp)
+{
+	struct task_monitor *monitor;
+
+	while (READ_ONCE(tm->nr_spares) < TM_SPARES) {
+		monitor = tm_monitor_alloc(TM_SPARE_LEVEL, gfp);
+		if (!monitor)
+			return;
+		raw_spin_lock(&tm->list_lock);
+		list_add(&monitor->node, &tm->spares);
+		tm->nr_spares++;
+		raw_spin_unlock(&tm->list_lock);
+	}
+}
+
+/* There is no hook of forks any more that could take one. */
+static void tm_spares_free(struct tm_context *tm)
+{
+	LIST_HEAD(spares);
+
+	raw_spin_lock(&tm->list_lock);
+	list_splice_init(&tm->spares, &spares);
+	tm->nr_spares = 0;
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&spares);
+}
+
+/* Have the thread look after children; returns whether it must be woken. */
+static bool tm_chore(struct tm_context *tm)
+	__must_hold(&tm->list_lock)
+{
+	bool first = !tm->chores;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	tm->chores = true;
+	return first;
+}
+
+/* Add @child of a monitored process; returns whether to wake the thread. */
+static bool tm_child_born(struct tm_context *tm, struct pid *child)
+	__must_hold(&tm->list_lock)
+{
+	struct task_monitor *monitor;
+	int err;
+
+	lockdep_assert_held(&tm->list_lock);
+
+	monitor = list_first_entry_or_null(&tm->spares, struct task_monitor,
+					   node);
+	if (!monitor || child->level > TM_SPARE_LEVEL) {
+		tm->nr_unrecorded++;
+		return tm_chore(tm);
+	}
+	monitor->pid = child;
+	monitor->type = PIDTYPE_TGID;
+	list_del_init(&monitor->node);
+	err = tm_monitor_link(tm, monitor, true);
+	if (err) {
+		/* Or a walk was quicker. */
+		tm->stats.refused += err == -ENOSPC;
+		monitor->pid = NULL;
+		list_add(&monitor->node, &tm->spares);
+		return false;
+	}
+	get_pid(child);
+	tm->stats.followed++;
+	return --tm->nr_spares < TM_SPARES / 2 && tm_chore(tm);
+}
+
+/* The process @parent, which may be monitored, forks @child. */
+static noinline void tm_hear_fork(struct tm_context *tm, struct pid *parent,
+				  struct pid *child)
+{
+	bool wake = false;
+
+	if (!tm_index_has(tm, parent))
+		return;
+	raw_spin_lock(&tm->list_lock);
+	if (tm->following && tm->sampling &&
+	    tm_monitor_of(tm, parent, PIDTYPE_TGID))
+		wake = tm_child_born(tm, child);
+	raw_spin_unlock(&tm->list_lock);
+	if (wake)
+		tm_wake(tm);
+}
+
+/* @child does not run yet. It may be a thread. */
+static void tm_probe_fork(void *data, struct task_struct *parent,
+			  struct task_struct *child)
+{
+	struct pid *pid = parent->signal->pids[PIDTYPE_TGID];
+
+	if (thread_group_leader(child) && tm_index_may_have(data, pid))
+		tm_hear_fork(data, pid, child->thread_pid);
+}
+
+static struct tm_hook tm_fork_hook = {
+	.name = "sched_process_fork",
+	.probe = tm_probe_fork,
+};
+
+/* Descendants */
+
+/* PIDs that are looked at in one RCU read-side critical section. */
+#define TM_WALK_PIDS	1024
+
+/**
+ * struct tm_descent - a walk over all processes, for children of monitored ones
+ * @tm: the task monitor
+ * @root: whose descendants it is for; NULL: for those of all
+ * @gfp: what it may do for memory
+ * @nr: its number, which monitors carry that it adds
+ * @next: the PID with which it goes on, as a number of the initial namespace
+ * @added: how many children it has added in this pass
+ * @refused: how many it could not add in this pass
+ * @known: those of them that the hook may have counted as unrecorded
+ * @nr_found: children that are to be added
+ * @found: those, and their parents, each with a reference
+ */
+struct tm_descent {
+	struct tm_context *tm;
+	struct pid *root;
+	gfp_t gfp;
+	u64 nr;
+	int next;
+	u64 added;
+	u64 refused;
+	u64 known;
+	unsigned int nr_found;
+	struct {
+		struct pid *child;
+		struct pid *parent;
+	} found[TM_BULK_MAX];
+};
+
+/* Look at the next PIDs, for children to add. Returns whether there are more. */
+static bool tm_descent_find(struct tm_descent *descent)
+{
+	struct tm_context *tm = descent->tm;
+	struct pid *pid = NULL, *parent;
+	struct task_struct *task;
+	unsigned int i;
+
+	descent->nr_found = 0;
+	rcu_read_lock();
+	for (i = 0; i < TM_WALK_PIDS && descent->nr_found < TM_BULK_MAX; i++) {
+		pid = idr_get_next(&init_pid_ns.idr, &descent->next);
+		if (!pid)
+			break;
+		descent->next++;
+		task = pid_task(pid, PIDTYPE_TGID);
+		if (!task || !atomic_read(&task->signal->live))
+			continue;
+		parent = task_tgid(rcu_dereference(task->real_parent));
+		if (!parent || !tm_index_has(tm, parent) ||
+		    tm_index_has(tm, pid))
+			continue;
+		descent->found[descent->nr_found].child = get_pid(pid);
+		descent->found[descent->nr_found++].parent = get_pid(parent);
+	}
+	rcu_read_unlock();
+	return pid;
+}
+
+/*
+ * Whether a child of @parent was counted as unrecorded, if it was at all: not if
+ * its parent was unknown then, for this walk has added it.
+ */
+static bool tm_descent_knew(struct tm_descent *descent, struct pid *parent)
+	__must_hold(&descent->tm->list_lock)
+{
+	struct task_monitor *monitor;
+
+	lockdep_assert_held(&descent->tm->list_lock);
+
+	monitor = tm_monitor_of(descent->tm, parent, PIDTYPE_TGID);
+	return monitor && monitor->walk_nr != descent->nr;
+}
+
+/* The hook of its exit may have come before the monitor was there. */
+static void tm_descent_catch(struct tm_context *tm, struct pid *child)
+{
+	struct task_struct *task;
+
+	/* Pairs with the barrier of atomic_dec_and_test() in do_exit(). */
+	smp_mb();
+	rcu_read_lock();
+	task = pid_task(child, PIDTYPE_TGID);
+	if (task && !atomic_read(&task->signal->live))
+		tm_note_exit(tm, child, PIDTYPE_TGID, task);
+	rcu_read_unlock();
+}
+
+static void tm_descent_add(struct tm_descent *descent, struct pid *child,
+			   struct pid *parent)
+{
+	struct tm_context *tm = descent->tm;
+	struct task_monitor *monitor;
+	int err = -ENOMEM;
+	bool known;
+
+	monitor = tm_monitor_alloc(child->level, descent->gfp);
+	if (monitor) {
+		monitor->pid = get_pid(child);
+		monitor->type = PIDTYPE_TGID;
+		monitor->walk_nr = descent->nr;
+	}
+	raw_spin_lock(&tm->list_lock);
+	known = tm_descent_knew(descent, parent);
+	if (descent->root && known && parent != descent->root)
+		err = -EEXIST;
+	else if (monitor)
+		err = tm_monitor_link(tm, monitor, true);
+	if (!err && known && tm->nr_unrecorded)
+		tm->nr_unrecorded--;
+	tm->stats.followed += !err;
+	raw_spin_unlock(&tm->list_lock);
+
+	if (!err) {
+		descent->added++;
+		tm_descent_catch(tm, child);
+	} else if (err != -EEXIST) {
+		descent->refused++;
+		descent->known += known;
+	}
+	if (err && monitor)
+		tm_monitor_free(monitor);
+}
+
+/* One pass over all processes. */
+static void tm_descent_pass(struct tm_descent *descent)
+{
+	unsigned int i;
+	bool more;
+
+	descent->next = 1;
+	descent->added = 0;
+	descent->refused = 0;
+	descent->known = 0;
+	do {
+		more = tm_descent_find(descent);
+		for (i = 0; i < descent->nr_found; i++) {
+			tm_descent_add(descent, descent->found[i].child,
+				       descent->found[i].parent);
+			put_pid(descent->found[i].child);
+			put_pid(descent->found[i].parent);
+		}
+		cond_resched();
+	} while (more);
+}
+
+/*
+ * Add all living descendants of monitored processes, or those of @root only. @gfp:
+ * GFP_NOWAIT where the caller may not wait for memory.
+ *
+ * A process is in the index before its children are looked for, so what it forks
+ * after that the probe adds. It is repeated until a pass adds none. Those that are
+ * born and end before it comes to them are missed; so are the children of one that
+ * ends in between, for init is their parent then.
+ */
+static void tm_follow_walk(struct tm_context *tm, struct pid *root, gfp_t gfp)
+{
+	struct tm_descent descent = {
+		.tm = tm,
+		.root = root,
+		.gfp = gfp | __GFP_NOWARN,
+	};
+	u64 unrecorded, missed;
+
+	raw_spin_lock(&tm->list_lock);
+	descent.nr = ++tm->walk_nr;
+	unrecorded = tm->nr_unrecorded;
+	raw_spin_unlock(&tm->list_lock);
+
+	do {
+		tm_descent_pass(&descent);
+	} while (descent.added);
+
+	raw_spin_lock(&tm->list_lock);
+	tm->stats.refused += descent.refused;
+	tm->nr_unrecorded -= min(descent.known, tm->nr_unrecorded);
+	/* What was unrecorded before, and is still: no pass found it. */
+	missed = min(unrecorded, tm->nr_unrecorded);
+	tm->nr_unrecorded -= missed;
+	tm->stats.missed += missed;
+	raw_spin_unlock(&tm->list_lock);
+}
+
+/*
+ * Do what the probe of forks cannot do itself, in the thread; never waits for
+ * memory. Returns how much there was to do.
+ */
+static unsigned int tm_follow_chores(struct tm_context *tm)
+{
+	bool following, unrecorded;
+
+	if (!READ_ONCE(tm->chores))
+		return 0;
+	raw_spin_lock(&tm->list_lock);
+	tm->chores = false;
+	following = tm->following;
+	unrecorded = tm->nr_unrecorded;
+	raw_spin_unlock(&tm->list_lock);
+	if (!following)
+		return 0;
+	/* First, for those that are born while it walks. */
+	tm_spares_fill(tm, GFP_NOWAIT | __GFP_NOWARN);
+	if (unrecorded)
+		tm_follow_walk(tm, NULL, GFP_NOWAIT);
+	return 1;
+}
+
+/* Deaths */
+
+/* @task exits: it or its process may be monitored. */
+static noinline void tm_hear_exit(struct tm_context *tm,
+				  struct task_struct *task)
+{
+	struct pid *pid = task->signal->pids[PIDTYPE_TGID];
+
+	if (!atomic_read(&task->signal->live) && tm_index_has(tm, pid))
+		tm_note_exit(tm, pid, PIDTYPE_TGID, task->group_leader);
+	if (!thread_group_leader(task) && tm_index_has(tm, task->thread_pid))
+		tm_note_exit(tm, task->thread_pid, PIDTYPE_PID, task);
+}
+
+/*
+ * It is called for each thread, when it has counted itself out of signal->live;
+ * so for the last one that is 0, and perhaps for several.
+ */
+static inline void tm_hook_exit(struct tm_context *tm, struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+
+	if ((!atomic_read(&signal->live) &&
+	     tm_index_may_have(tm, signal->pids[PIDTYPE_TGID])) ||
+	    (!thread_group_leader(task) &&
+	     tm_index_may_have(tm, task->thread_pid)))
+		tm_hear_exit(tm, task);
+}
+
+/*
+ * Since "exit: move and extend sched_process_exit() tracepoint" in 6.16 it is told
+ * whether the thread is the last, before the mm is gone. Both are of no use here.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+
+static void tm_probe_exit(void *data, struct task_struct *task)
+{
+	tm_hook_exit(data, task);
+}
+
+#else
+
+static void tm_probe_exit(void *data, struct task_struct *task, bool group_dead)
+{
+	tm_hook_exit(data, task);
+}
+
+#endif
+
+static struct tm_hook tm_exit_hook = {
+	.name = "sched_process_exit",
+	.probe = tm_probe_exit,
+};
+
+static void tm_hook_match(struct tracepoint *tracepoint, void *data)
+{
+	struct tm_hook *hook = data;
+
+	if (!strcmp(tracepoint->name, hook->name))
+		hook->tracepoint = tracepoint;
+}
+
+/*
+ * Register @hook. The tracepoints of the scheduler are not exported, but listed.
+ * Returns -EOPNOTSUPP in a kernel without them, or what the registration says.
+ */
+static int tm_hook_register(struct tm_hook *hook, struct tm_context *tm)
+{
+	int err = -EOPNOTSUPP;
+
+	if (IS_ENABLED(CONFIG_TRACEPOINTS))
+		for_each_kernel_tracepoint(tm_hook_match, hook);
+	if (hook->tracepoint)
+		err = tracepoint_probe_register(hook->tracepoint, hook->probe,
+						tm);
+	if (err)
+		hook->tracepoint = NULL;
+	return err;
+}
+
+/* Unregister @hook, and wait for probes in flight. */
+static void tm_hook_unregister(struct tm_hook *hook, struct tm_context *tm)
+{
+	if (!hook->tracepoint)
+		return;
+	tracepoint_probe_unregister(hook->tracepoint, hook->probe, tm);
+	tracepoint_synchronize_unregister();
+	hook->tracepoint = NULL;
+}
+
+/* From now on children are followed. */
+static int tm_follow_start(struct tm_context *tm)
+{
+	int err;
+
+	tm_spares_fill(tm, GFP_KERNEL);
+	err = READ_ONCE(tm->nr_spares) < TM_SPARES ? -ENOMEM :
+	      tm_hook_register(&tm_fork_hook, tm);
+	if (err) {
+		tm_spares_free(tm);
+		return err;
+	}
+	raw_spin_lock(&tm->list_lock);
+	tm->following = true;
+	raw_spin_unlock(&tm->list_lock);
+	tm_follow_walk(tm, NULL, GFP_KERNEL);
+	return 0;
+}
+
+static void tm_follow_stop(struct tm_context *tm)
+{
+	raw_spin_lock(&tm->list_lock);
+	tm->following = false;
+	raw_spin_unlock(&tm->list_lock);
+	tm_hook_unregister(&tm_fork_hook, tm);
+	tm_spares_free(tm);
+}
+
+/*
+ * Set whether children are followed; before tm_hooks_init() that is only noted.
+ * Returns 0, -EOPNOTSUPP without tracepoints, -ENOMEM, or what the registration says.
+ */
+static int tm_follow_set(struct tm_context *tm, unsigned int follow)
+{
+	int err = 0;
+
+	mutex_lock(&tm->thread_lock);
+	if (tm->hooked && follow && !tm->follow)
+		err = tm_follow_start(tm);
+	if (tm->hooked && !follow && tm->follow)
+		tm_follow_stop(tm);
+	if (!err)
+		tm->follow = follow;
+	mutex_unlock(&tm->thread_lock);
+	return err;
+}
+
+/*
+ * Be told of exits from now on, and of forks if children are followed. In a kernel
+ * without tracepoints ends are left to the rounds, and following is -EOPNOTSUPP.
+ */
+static int tm_hooks_init(struct tm_context *tm)
+{
+	int err;
+
+	/* The types of the probes are those of this kernel. */
+	check_trace_callback_type_sched_process_exit(tm_probe_exit);
+	check_trace_callback_type_sched_process_fork(tm_probe_fork);
+
+	err = tm_hook_register(&tm_exit_hook, tm);
+	if (err && err != -EOPNOTSUPP)
+		return err;
+
+	mutex_lock(&tm->thread_lock);
+	err = tm->follow ? tm_follow_start(tm) : 0;
+	tm->hooked = !err;
+	mutex_unlock(&tm->thread_lock);
+	if (err)
+		tm_hook_unregister(&tm_exit_hook, tm);
+	return err;
+}
+
+/* Be told of nothing any more; waits for probes in flight. */
+static void tm_hooks_exit(struct tm_context *tm)
+{
+	mutex_lock(&tm->thread_lock);
+	tm->hooked = false;
+	if (tm->follow)
+		tm_follow_stop(tm);
+	mutex_unlock(&tm->thread_lock);
+	tm_hook_unregister(&tm_exit_hook, tm);
+	/* Those that the thread added while children ceased to be followed. */
+	tm_spares_free(tm);
 }
 
 /* Walks */

@@ -360,13 +360,6 @@ struct tm_context {
 	struct notifier_block oom;
 };
 
-/* Where the number @nr in @ns is in an index: every container has its own 1. */
-static inline unsigned long tm_index_key(pid_t nr,
-					 const struct pid_namespace *ns)
-{
-	return (unsigned long)ns + nr;
-}
-
 /* Which monitors a walk passes: all, or one of the two kinds, newest end first. */
 enum tm_walk_over { TM_WALK_ALL, TM_WALK_LIVING, TM_WALK_ENDED };
 
@@ -390,15 +383,6 @@ struct tm_walk {
 /* taskmonitor.c: who is monitored, and when */
 
 void tm_context_init(struct tm_context *tm);
-struct task_monitor *tm_monitor_alloc(unsigned int level, gfp_t gfp);
-void tm_monitor_free(struct task_monitor *monitor);
-int tm_monitor_link(struct tm_context *tm, struct task_monitor *monitor,
-		    bool living);
-struct task_monitor *tm_monitor_of(struct tm_context *tm, const struct pid *pid,
-				   enum pid_type type);
-void tm_wake(struct tm_context *tm);
-void tm_note_exit(struct tm_context *tm, struct pid *pid, enum pid_type type,
-		  struct task_struct *task);
 int tm_monitor_add(struct tm_context *tm, pid_t nr);
 int tm_monitor_remove(struct tm_context *tm, pid_t nr);
 void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor,
@@ -408,14 +392,6 @@ struct task_monitor *tm_walk_next(struct tm_walk *walk, struct list_head *gone);
 void tm_walk_end(struct tm_walk *walk);
 int tm_start(struct tm_context *tm);
 bool tm_stop(struct tm_context *tm);
-
-/* hooks.c: births and deaths, as the kernel tells them */
-
-int tm_hooks_init(struct tm_context *tm);
-void tm_hooks_exit(struct tm_context *tm);
-int tm_follow_set(struct tm_context *tm, unsigned int follow);
-void tm_follow_walk(struct tm_context *tm, struct pid *root, gfp_t gfp);
-unsigned int tm_follow_chores(struct tm_context *tm);
 
 /* sample_cache.c: what a sample is, where it lives, which goes first */
 

@@ -83,7 +83,7 @@ run_build() {
 
 run_locks() {
 	cd -- "$src" && "$tm_scripts/lint-locks.py" taskmonitor.h taskmonitor.c \
-		hooks.c sample_cache.c shrinker.c debugfs_seq.c
+		sample_cache.c shrinker.c debugfs_seq.c
 }
 
 python_files() {

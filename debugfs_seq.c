@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Showing and telling: the history and the statistics in debugfs, the PIDs that
+ * Showing and telling: history, pipe and statistics in debugfs, the PIDs that
  * are written there, and the attribute in sysfs.
  */
 
@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pid_namespace.h>
+#include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
@@ -19,6 +20,7 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 
 #include "taskmonitor.h"
 
@@ -29,13 +31,14 @@
 #define TM_INPUT_MAX	13
 
 /*
- * Set when both files are there, after which nothing fails: a load that fails frees
+ * Set when all files are there, after which nothing fails: a load that fails frees
  * the module without waiting for open files, so until then there are none.
  */
 static bool tm_debugfs_ready;
 
 static struct dentry *tm_history_file;
 static struct dentry *tm_stats_file;
+static struct dentry *tm_pipe_file;
 
 /* Rows */
 
@@ -164,6 +167,7 @@ static char *tm_format_row(char *tail, pid_t nr,
  * struct tm_cursor - where a reader of the history is
  * @lock: one call at a time; protects all that follows, and the seq_file
  * @walk: over all monitors; it stands at the one whose history is being read
+ * @until: later samples are not shown
  * @nr: the number of that one as this reader sees it
  * @comm: its name when the last samples were pinned
  * @tail: what its rows end with, at the end of @row
@@ -185,6 +189,7 @@ static char *tm_format_row(char *tail, pid_t nr,
 struct tm_cursor {
 	struct mutex lock;	/* one call at a time */
 	struct tm_walk walk;
+	u64 until;
 	pid_t nr;
 	char comm[TASK_COMM_LEN];
 	char *tail;
@@ -234,10 +239,11 @@ static void tm_cursor_pin(struct tm_cursor *cursor)
 		sample = list_entry(&monitor->samples, struct task_sample,
 				    node);
 	list_for_each_entry_continue(sample, &monitor->samples, node) {
+		if (cursor->nr_pinned == TM_PIN_MAX ||
+		    sample->time > cursor->until)
+			break;
 		kref_get(&sample->ref);
 		cursor->pinned[cursor->nr_pinned++] = sample;
-		if (cursor->nr_pinned == TM_PIN_MAX)
-			break;
 	}
 }
 
@@ -345,6 +351,7 @@ static int tm_seq_open(struct inode *inode, struct file *file)
 	mutex_init(&cursor->lock);
 	cursor->walk.tm = inode->i_private;
 	cursor->walk.over = TM_WALK_ALL;
+	cursor->until = U64_MAX;
 	/* More rows a read than fit a page, which is the default; it is tried. */
 	seq = file->private_data;
 	seq->buf = kvmalloc(TM_READ_SIZE, GFP_KERNEL);
@@ -452,6 +459,399 @@ static const struct file_operations tm_history_fops = {
 	.write = tm_write,
 	.llseek = tm_seq_llseek,
 	.release = tm_seq_release,
+};
+
+/* The pipe: the rows of what is sampled from now on, as it comes */
+
+/**
+ * struct tm_pipe - where a reader of the pipe is
+ * @lock: protects all that follows
+ * @cursor: in the history that is being read
+ * @shown: of all samples, those up to this time have been shown
+ * @passing: a pass is under way, which shows those up to @cursor.until: of one
+ *	round, while the reader keeps up
+ * @seeking: the place in the history is still to be found
+ * @serial: of the monitor that was the last when the pass began
+ * @living: over those that have not ended, from the first in each pass
+ * @ended: over those that have ended since @since, likewise
+ * @since: the last to end of those that have no samples after @shown
+ * @buf: rows, TM_READ_SIZE bytes
+ * @at: where in @buf those begin that have not been read
+ * @len: where they end
+ *
+ * A history is searched from its newest sample back, so a pass costs what has been
+ * sampled since the last one, and not what there is.
+ */
+struct tm_pipe {
+	struct mutex lock;	/* one reader at a time */
+	struct tm_cursor cursor;
+	u64 shown;
+	bool passing;
+	bool seeking;
+	u64 serial;
+	struct tm_walk living;
+	struct tm_walk ended;
+	struct tm_walk since;
+	size_t at;
+	size_t len;
+	char *buf;
+};
+
+/* Whether there is a round that has not been shown. */
+static bool tm_pipe_is_late(const struct tm_pipe *pipe)
+{
+	/* Pairs with tm_round_publish(). */
+	return smp_load_acquire(&pipe->cursor.walk.tm->published) >
+	       READ_ONCE(pipe->shown);
+}
+
+/* Begin a pass. */
+static void tm_pipe_begin(struct tm_pipe *pipe)
+{
+	struct tm_context *tm = pipe->cursor.walk.tm;
+	LIST_HEAD(gone);
+
+	/* Pairs with tm_round_publish(). */
+	pipe->cursor.until = smp_load_acquire(&tm->published);
+	pipe->passing = true;
+	raw_spin_lock(&tm->list_lock);
+	pipe->serial = tm->serial;
+	tm_walk_move(&pipe->ended, pipe->since.monitor, &gone);
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&gone);
+}
+
+/* Whether all samples of @monitor, which has ended, have been shown. */
+static bool tm_pipe_is_done_with(const struct tm_pipe *pipe,
+				 struct task_monitor *monitor)
+	__must_hold(&pipe->cursor.walk.tm->list_lock)
+{
+	lockdep_assert_held(&pipe->cursor.walk.tm->list_lock);
+
+	return list_empty(&monitor->samples) ||
+	       list_last_entry(&monitor->samples, struct task_sample,
+			       node)->time <= pipe->shown;
+}
+
+/* The pass is over. */
+static void tm_pipe_end(struct tm_pipe *pipe)
+{
+	struct tm_context *tm = pipe->cursor.walk.tm;
+	struct task_monitor *monitor;
+	LIST_HEAD(gone);
+
+	WRITE_ONCE(pipe->shown, pipe->cursor.until);
+	pipe->passing = false;
+	do {
+		raw_spin_lock(&tm->list_lock);
+		monitor = tm_walk_following(&pipe->since, pipe->since.monitor);
+		if (monitor && !tm_pipe_is_done_with(pipe, monitor))
+			monitor = NULL;
+		if (monitor)
+			tm_walk_move(&pipe->since, monitor, &gone);
+		raw_spin_unlock(&tm->list_lock);
+		cond_resched();
+	} while (monitor);
+	tm_monitors_free(&gone);
+}
+
+/*
+ * Whether the pass showed @monitor, which has ended, when it had not: it goes on to
+ * the next of the living only when it has been to all that have ended.
+ */
+static bool tm_pipe_has_passed(const struct tm_pipe *pipe,
+			       const struct task_monitor *monitor)
+	__must_hold(&pipe->cursor.walk.tm->list_lock)
+{
+	lockdep_assert_held(&pipe->cursor.walk.tm->list_lock);
+
+	return pipe->living.monitor &&
+	       monitor->serial <= pipe->living.monitor->serial;
+}
+
+/*
+ * Go on to the next monitor; the cursor stands at it if there may be rows of it to
+ * show, and nowhere if not. Returns false at the end of the pass.
+ */
+static bool tm_pipe_next_monitor(struct tm_pipe *pipe)
+{
+	struct tm_context *tm = pipe->cursor.walk.tm;
+	struct task_monitor *monitor, *shown;
+	LIST_HEAD(gone);
+
+	tm_cursor_set_last(&pipe->cursor, NULL);
+	pipe->seeking = true;
+	raw_spin_lock(&tm->list_lock);
+	monitor = tm_walk_following(&pipe->ended, pipe->ended.monitor);
+	if (monitor) {
+		tm_walk_move(&pipe->ended, monitor, &gone);
+		shown = tm_pipe_has_passed(pipe, monitor) ? NULL : monitor;
+	} else {
+		monitor = tm_walk_following(&pipe->living,
+					    pipe->living.monitor);
+		/* More may be added, and have no samples that are to be shown. */
+		if (monitor && monitor->serial > pipe->serial)
+			monitor = NULL;
+		tm_walk_move(&pipe->living, monitor, &gone);
+		shown = monitor && monitor->ended ? NULL : monitor;
+	}
+	tm_walk_move(&pipe->cursor.walk, shown, &gone);
+	raw_spin_unlock(&tm->list_lock);
+	tm_monitors_free(&gone);
+	return monitor;
+}
+
+/*
+ * Go back to the last sample that has been shown, as far as one hold may; @last is
+ * that, or NULL: there is none. Returns whether that is found.
+ */
+static bool tm_pipe_seek(const struct tm_pipe *pipe, struct task_sample **last)
+	__must_hold(&pipe->cursor.walk.tm->list_lock)
+{
+	struct task_monitor *monitor = pipe->cursor.walk.monitor;
+	struct task_sample *sample = *last;
+	unsigned int i;
+
+	lockdep_assert_held(&pipe->cursor.walk.tm->list_lock);
+
+	*last = NULL;
+	/* It left the history, and so did all that was before it. */
+	if (monitor->removed || (sample && list_empty(&sample->node)))
+		return true;
+	if (!sample)
+		sample = list_entry(&monitor->samples, struct task_sample,
+				    node);
+	for (i = 0; i < TM_PIN_MAX; i++) {
+		sample = list_prev_entry(sample, node);
+		if (list_entry_is_head(sample, &monitor->samples, node))
+			return true;
+		if (sample->time <= pipe->shown)
+			break;
+	}
+	kref_get(&sample->ref);
+	*last = sample;
+	return i < TM_PIN_MAX;
+}
+
+/* Pin the next rows of the history, if there are any: go there first. */
+static void tm_pipe_pin(struct tm_pipe *pipe)
+{
+	struct tm_cursor *cursor = &pipe->cursor;
+	struct tm_context *tm = cursor->walk.tm;
+	struct task_sample *last;
+
+	/* The file may have come from a reader in another namespace. */
+	cursor->nr = pid_vnr(cursor->walk.monitor->pid);
+	while (cursor->nr && pipe->seeking) {
+		last = cursor->last;
+		raw_spin_lock(&tm->list_lock);
+		pipe->seeking = !tm_pipe_seek(pipe, &last);
+		raw_spin_unlock(&tm->list_lock);
+		tm_cursor_set_last(cursor, last);
+		cond_resched();
+	}
+	raw_spin_lock(&tm->list_lock);
+	if (cursor->nr)
+		tm_cursor_pin(cursor);
+	raw_spin_unlock(&tm->list_lock);
+	cursor->tail = tm_format_comm(cursor->row + TM_ROW_MAX, cursor->comm);
+}
+
+/* Pin the next rows, of any history. Returns whether there are any. */
+static bool tm_pipe_fill(struct tm_pipe *pipe)
+{
+	struct tm_cursor *cursor = &pipe->cursor;
+
+	tm_cursor_unpin(cursor);
+	for (;;) {
+		if (cursor->walk.monitor)
+			tm_pipe_pin(pipe);
+		if (cursor->nr_pinned)
+			return true;
+		if (!pipe->passing) {
+			if (!tm_pipe_is_late(pipe))
+				return false;
+			tm_pipe_begin(pipe);
+		}
+		if (!tm_pipe_next_monitor(pipe))
+			tm_pipe_end(pipe);
+		cond_resched();
+	}
+}
+
+/* Format what there is to read, unless there is something; returns its length. */
+static size_t tm_pipe_format(struct tm_pipe *pipe)
+	__must_hold(&pipe->lock)
+{
+	struct tm_cursor *cursor = &pipe->cursor;
+	char *row, *end = cursor->row + TM_ROW_MAX;
+
+	lockdep_assert_held(&pipe->lock);
+
+	if (pipe->at < pipe->len)
+		return pipe->len - pipe->at;
+	pipe->at = 0;
+	pipe->len = 0;
+	while (pipe->len + TM_ROW_MAX <= TM_READ_SIZE) {
+		if (cursor->at == cursor->nr_pinned && !tm_pipe_fill(pipe))
+			break;
+		row = tm_format_row(cursor->tail, cursor->nr,
+				    cursor->pinned[cursor->at]);
+		memcpy(pipe->buf + pipe->len, row, end - row);
+		pipe->len += end - row;
+		tm_cursor_set_last(cursor, cursor->pinned[cursor->at++]);
+	}
+	tm_cursor_unpin(cursor);
+	return pipe->len;
+}
+
+/*
+ * Copy rows to @buf, whole ones, unless there is not even room for one; those that
+ * read by bytes, as a shell does, get pieces.
+ */
+static ssize_t tm_pipe_copy(struct tm_pipe *pipe, char __user *buf, size_t size)
+	__must_hold(&pipe->lock)
+{
+	size_t len = tm_pipe_format(pipe), whole;
+	const char *rows = pipe->buf + pipe->at;
+
+	lockdep_assert_held(&pipe->lock);
+
+	if (size < len) {
+		for (whole = size; whole && rows[whole - 1] != '\n';)
+			whole--;
+		len = whole ?: size;
+	}
+	if (copy_to_user(buf, rows, len))
+		return -EFAULT;
+	pipe->at += len;
+	return len;
+}
+
+static ssize_t tm_pipe_read(struct file *file, char __user *buf, size_t size,
+			    loff_t *ppos)
+{
+	struct tm_pipe *pipe = file->private_data;
+	struct tm_context *tm = pipe->cursor.walk.tm;
+	ssize_t ret;
+
+	if (!size)
+		return 0;
+	for (;;) {
+		if (mutex_lock_interruptible(&pipe->lock))
+			return -ERESTARTSYS;
+		ret = tm_pipe_copy(pipe, buf, size);
+		mutex_unlock(&pipe->lock);
+		if (ret)
+			return ret;
+		if (file->f_flags & O_NONBLOCK)
+			return -EAGAIN;
+		ret = wait_event_interruptible(tm->pipes,
+					       tm_pipe_is_late(pipe));
+		if (ret)
+			return ret;
+	}
+}
+
+/* A round may have nothing for this reader, so rows are formatted to know. */
+static __poll_t tm_pipe_poll(struct file *file, poll_table *wait)
+{
+	struct tm_pipe *pipe = file->private_data;
+	size_t len;
+
+	poll_wait(file, &pipe->cursor.walk.tm->pipes, wait);
+	mutex_lock(&pipe->lock);
+	len = tm_pipe_format(pipe);
+	mutex_unlock(&pipe->lock);
+	return len ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static void tm_pipe_free(struct tm_pipe *pipe)
+{
+	mutex_destroy(&pipe->lock);
+	kvfree(pipe->buf);
+	kfree(pipe);
+}
+
+static struct tm_pipe *tm_pipe_alloc(struct tm_context *tm)
+{
+	struct tm_pipe *pipe = kzalloc(sizeof(*pipe), GFP_KERNEL);
+
+	if (!pipe)
+		return NULL;
+	mutex_init(&pipe->lock);
+	pipe->cursor.walk.tm = tm;
+	pipe->living.tm = tm;
+	pipe->living.over = TM_WALK_LIVING;
+	pipe->ended.tm = tm;
+	pipe->ended.over = TM_WALK_ENDED_SINCE;
+	pipe->since.tm = tm;
+	pipe->since.over = TM_WALK_ENDED_SINCE;
+	pipe->buf = kvmalloc(TM_READ_SIZE, GFP_KERNEL);
+	if (!pipe->buf) {
+		tm_pipe_free(pipe);
+		return NULL;
+	}
+	return pipe;
+}
+
+/* What a round under way has yet to sample would come too early: wait for its end. */
+static int tm_pipe_set_start(struct tm_pipe *pipe)
+{
+	struct tm_context *tm = pipe->cursor.walk.tm;
+	LIST_HEAD(gone);
+
+	if (mutex_lock_interruptible(&tm->round_lock))
+		return -ERESTARTSYS;
+	pipe->shown = tm->round_time;
+	raw_spin_lock(&tm->list_lock);
+	if (!list_empty(&tm->ended))
+		tm_walk_move(&pipe->since,
+			     list_last_entry(&tm->ended, struct task_monitor,
+					     ended_node), &gone);
+	raw_spin_unlock(&tm->list_lock);
+	mutex_unlock(&tm->round_lock);
+	return 0;
+}
+
+static int tm_pipe_open(struct inode *inode, struct file *file)
+{
+	struct tm_pipe *pipe;
+	int err;
+
+	/* Pairs with tm_debugfs_init(). */
+	if (!smp_load_acquire(&tm_debugfs_ready))
+		return -ENODEV;
+	pipe = tm_pipe_alloc(inode->i_private);
+	if (!pipe)
+		return -ENOMEM;
+	err = tm_pipe_set_start(pipe);
+	if (err) {
+		tm_pipe_free(pipe);
+		return err;
+	}
+	file->private_data = pipe;
+	return stream_open(inode, file);
+}
+
+static int tm_pipe_release(struct inode *inode, struct file *file)
+{
+	struct tm_pipe *pipe = file->private_data;
+
+	tm_cursor_rewind(&pipe->cursor);
+	tm_walk_end(&pipe->living);
+	tm_walk_end(&pipe->ended);
+	tm_walk_end(&pipe->since);
+	tm_pipe_free(pipe);
+	return 0;
+}
+
+static const struct file_operations tm_pipe_fops = {
+	.owner = THIS_MODULE,
+	.open = tm_pipe_open,
+	.read = tm_pipe_read,
+	.poll = tm_pipe_poll,
+	.release = tm_pipe_release,
 };
 
 /* The statistics */
@@ -716,7 +1116,7 @@ void tm_sysfs_exit(void)
 }
 
 /**
- * tm_debugfs_init() - create the two files
+ * tm_debugfs_init() - create the files, the pipe last
  * @tm: the task monitor, working: users come at once
  *
  * debugfs is the interface here, not a debugging aid, so its failure is one.
@@ -727,29 +1127,43 @@ void tm_sysfs_exit(void)
  */
 int tm_debugfs_init(struct tm_context *tm)
 {
+	int err;
+
 	tm_stats_file = debugfs_create_file("taskmonitor_stats", 0400, NULL, tm,
 					    &tm_stats_fops);
 	if (IS_ERR(tm_stats_file))
 		return PTR_ERR(tm_stats_file);
-
 	tm_history_file = debugfs_create_file("taskmonitor", 0600, NULL, tm,
 					      &tm_history_fops);
 	if (IS_ERR(tm_history_file)) {
-		debugfs_remove(tm_stats_file);
-		return PTR_ERR(tm_history_file);
+		err = PTR_ERR(tm_history_file);
+		goto err_stats;
 	}
-	/* Pairs with tm_seq_open() and tm_stats_open(). */
+	tm_pipe_file = debugfs_create_file("taskmonitor_pipe", 0400, NULL, tm,
+					   &tm_pipe_fops);
+	if (IS_ERR(tm_pipe_file)) {
+		err = PTR_ERR(tm_pipe_file);
+		goto err_history;
+	}
+	/* Pairs with the three open functions. */
 	smp_store_release(&tm_debugfs_ready, true);
 	return 0;
+
+err_history:
+	debugfs_remove(tm_history_file);
+err_stats:
+	debugfs_remove(tm_stats_file);
+	return err;
 }
 
 /**
- * tm_debugfs_exit() - remove the two files; waits for calls under way
+ * tm_debugfs_exit() - remove the files; waits for calls under way
  *
  * Context: may sleep; no lock held that a file takes.
  */
 void tm_debugfs_exit(void)
 {
+	debugfs_remove(tm_pipe_file);
 	debugfs_remove(tm_history_file);
 	debugfs_remove(tm_stats_file);
 }

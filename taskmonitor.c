@@ -15,6 +15,7 @@
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
 #include <linux/pid_namespace.h>
+#include <linux/poll.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -24,6 +25,7 @@
 #include <linux/timekeeping.h>
 #include <linux/tracepoint.h>
 #include <linux/version.h>
+#include <linux/wait.h>
 #include <trace/events/sched.h>
 
 #include "taskmonitor.h"
@@ -984,9 +986,16 @@ static void tm_hooks_exit(struct tm_context *tm)
 
 /* Walks */
 
-/* The monitor that @walk passes after @at, or first if that is NULL, or NULL. */
-static struct task_monitor *tm_walk_following(const struct tm_walk *walk,
-					      struct task_monitor *at)
+/**
+ * tm_walk_following() - which monitor a walk passes after another
+ * @walk: the walk
+ * @at: the other; NULL: before the first
+ *
+ * Context: list_lock held.
+ * Return: the monitor, or NULL at the end.
+ */
+struct task_monitor *tm_walk_following(const struct tm_walk *walk,
+				       struct task_monitor *at)
 	__must_hold(&walk->tm->list_lock)
 {
 	struct tm_context *tm = walk->tm;
@@ -1004,6 +1013,11 @@ static struct task_monitor *tm_walk_following(const struct tm_walk *walk,
 		at = list_prev_entry(at, ended_node);
 		return list_entry_is_head(at, &tm->ended, ended_node) ?
 		       NULL : at;
+	case TM_WALK_ENDED_SINCE:
+		at = list_prepare_entry(at, &tm->ended, ended_node);
+		at = list_next_entry(at, ended_node);
+		return list_entry_is_head(at, &tm->ended, ended_node) ?
+		       NULL : at;
 	default:
 		at = list_prepare_entry(at, &tm->tasks, node);
 		at = list_next_entry(at, node);
@@ -1011,9 +1025,17 @@ static struct task_monitor *tm_walk_following(const struct tm_walk *walk,
 	}
 }
 
-/* Have @walk stand at @monitor, which may be NULL: nowhere. */
-static void tm_walk_move(struct tm_walk *walk, struct task_monitor *monitor,
-			 struct list_head *gone)
+/**
+ * tm_walk_move() - have a walk stand at another monitor
+ * @walk: the walk
+ * @monitor: the monitor, one that it passes; NULL: before the first
+ * @gone: where the monitor goes that is left, for tm_monitors_free(), if it was
+ *	only waiting for that
+ *
+ * Context: list_lock held.
+ */
+void tm_walk_move(struct tm_walk *walk, struct task_monitor *monitor,
+		  struct list_head *gone)
 	__must_hold(&walk->tm->list_lock)
 {
 	struct task_monitor *was = walk->monitor;
@@ -1075,6 +1097,18 @@ static u64 tm_round_begin(struct tm_context *tm)
 
 	tm->round_time = max(ktime_get_boottime_ns(), tm->round_time + 1);
 	return tm->round_time;
+}
+
+/* All samples of the round are there: they go through the pipes now. */
+static void tm_round_publish(struct tm_context *tm)
+	__must_hold(&tm->round_lock)
+{
+	lockdep_assert_held(&tm->round_lock);
+
+	/* Pairs with tm_pipe_is_late(). */
+	smp_store_release(&tm->published, tm->round_time);
+	if (wq_has_sleeper(&tm->pipes))
+		wake_up_interruptible_poll(&tm->pipes, EPOLLIN | EPOLLRDNORM);
 }
 
 /*
@@ -1206,6 +1240,7 @@ static ktime_t tm_round(struct tm_context *tm, u64 *took)
 		cond_resched();
 	tm->resumed = false;
 	tm_batch_free(tm, &supply.batch);
+	tm_round_publish(tm);
 	end = ktime_get();
 	mutex_unlock(&tm->round_lock);
 
@@ -1310,6 +1345,8 @@ static unsigned int tm_final_round(struct tm_context *tm, bool last)
 		cond_resched();
 	}
 	tm_batch_free(tm, &supply.batch);
+	if (taken)
+		tm_round_publish(tm);
 	mutex_unlock(&tm->round_lock);
 	return taken;
 }
@@ -1747,6 +1784,8 @@ int tm_monitor_add(struct tm_context *tm, pid_t nr)
 	pid = get_pid(monitor->pid);
 	mutex_lock(&tm->round_lock);
 	err = tm_monitor_admit(tm, monitor, &supply);
+	if (!err)
+		tm_round_publish(tm);
 	mutex_unlock(&tm->round_lock);
 	tm_batch_free(tm, &supply.batch);
 	if (!err && READ_ONCE(tm->following))
@@ -1812,6 +1851,7 @@ int tm_monitor_remove(struct tm_context *tm, pid_t nr)
 void tm_context_init(struct tm_context *tm)
 {
 	mutex_init(&tm->round_lock);
+	init_waitqueue_head(&tm->pipes);
 	raw_spin_lock_init(&tm->list_lock);
 	INIT_LIST_HEAD(&tm->tasks);
 	INIT_LIST_HEAD(&tm->living);

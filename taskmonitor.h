@@ -41,6 +41,7 @@
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 
 /* A task's CPU times are u64, which 32-bit CPUs read in two halves. */
 #ifndef CONFIG_64BIT
@@ -288,6 +289,9 @@ struct tm_stats {
  * @round_lock: held for a round; protects @round_time and @resumed
  * @round_time: when the last round began
  * @resumed: no round since sampling began: what is found dead died before that
+ * @published: @round_time of the last round that is over; written under @round_lock,
+ *	read without it once the samples are wanted
+ * @pipes: wait queue of those who wait for @published to rise
  * @list_lock: protects all that follows, up to @stats
  * @sampling: the kthread samples: a process that is added gets its first sample,
  *	one that ends its last; written under @round_lock too
@@ -332,6 +336,8 @@ struct tm_context {
 	struct mutex round_lock;	/* when */
 	u64 round_time;
 	bool resumed;
+	u64 published;
+	wait_queue_head_t pipes;
 
 	raw_spinlock_t list_lock;	/* who is monitored, all histories */
 	bool sampling;
@@ -360,8 +366,16 @@ struct tm_context {
 	struct notifier_block oom;
 };
 
-/* Which monitors a walk passes: all, or one of the two kinds, newest end first. */
-enum tm_walk_over { TM_WALK_ALL, TM_WALK_LIVING, TM_WALK_ENDED };
+/*
+ * Which monitors a walk passes: all, or one of the two kinds; the ended by their end,
+ * newest first or oldest first.
+ */
+enum tm_walk_over {
+	TM_WALK_ALL,
+	TM_WALK_LIVING,
+	TM_WALK_ENDED,
+	TM_WALK_ENDED_SINCE,
+};
 
 /**
  * struct tm_walk - a walk over monitors, in many holds of list_lock
@@ -388,6 +402,10 @@ int tm_monitor_remove(struct tm_context *tm, pid_t nr);
 void tm_monitor_unlink(struct tm_context *tm, struct task_monitor *monitor,
 		       struct list_head *gone);
 void tm_monitors_free(struct list_head *gone);
+struct task_monitor *tm_walk_following(const struct tm_walk *walk,
+				       struct task_monitor *at);
+void tm_walk_move(struct tm_walk *walk, struct task_monitor *monitor,
+		  struct list_head *gone);
 struct task_monitor *tm_walk_next(struct tm_walk *walk, struct list_head *gone);
 void tm_walk_end(struct tm_walk *walk);
 int tm_start(struct tm_context *tm);

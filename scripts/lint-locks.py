@@ -38,6 +38,7 @@ FIELDS = {
         "hooked": "thread_lock",
         "thread": "thread_lock", "waker": None, "round_lock": None,
         "round_time": "round_lock", "resumed": "round_lock",
+        "published": None, "pipes": None,
         "sampling": "list_lock",
         "list_lock": None, "tasks": "list_lock", "living": "list_lock",
         "ending": "list_lock", "nr_ending": "list_lock",
@@ -108,7 +109,7 @@ def touched(body):
 def holds(body, lock):
     """Whether BODY takes LOCK or asserts that it is held."""
     return re.search(r"(?:lockdep_assert_held|raw_spin_lock|raw_spin_trylock|"
-                     r"mutex_lock)\(&[\w>.-]*\b%s\)" % lock, body)
+                     r"mutex_lock|mutex_lock_interruptible)\(&[\w>.-]*\b%s\)" % lock, body)
 
 
 def main():

@@ -142,6 +142,7 @@ static struct tm_test_reader *tm_test_open(struct kunit *test)
 	reader = kunit_kzalloc(test, sizeof(*reader), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, reader);
 	reader->cursor.walk.tm = tm_test_tm(test);
+	reader->cursor.until = U64_MAX;
 	reader->seq.private = &reader->cursor;
 	return reader;
 }

@@ -44,6 +44,8 @@ static const struct command commands[] = {
 	{ "readv", "SIZE <FILE", 1, cmd_readv },
 	{ "uring-read", "OFFSET SIZE <FILE", 2, cmd_uring_read },
 	{ "opens", "FILE COUNT", 2, cmd_opens },
+	{ "pipe-rest", "<FILE", 0, cmd_pipe_rest },
+	{ "pipe-calls", "FILE <PIPE", 1, cmd_pipe_calls },
 	{ "timed-read", "FILE SIZE", 2, cmd_timed_read },
 	{ "hog", "KIB", 1, cmd_hog },
 	{ "bound-hog", "NODE KIB", 2, cmd_bound_hog },

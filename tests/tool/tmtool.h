@@ -54,6 +54,13 @@ int cmd_opens(int argc, char **argv);
 /* Read FILE to the end: the number of rows, and of ns in read(). */
 int cmd_timed_read(int argc, char **argv);
 
+/* pipe.c: calls that a shell does not make, on taskmonitor_pipe as stdin */
+
+/* What there is to read, without waiting. */
+int cmd_pipe_rest(int argc, char **argv);
+/* Every other call, and what it returned; FILE is the history. */
+int cmd_pipe_calls(int argc, char **argv);
+
 /* faults.c: allocations that fail */
 
 /* What open(), or else write(), returned, or -errno; under fail-nth. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Showing and telling: history, pipe and statistics in debugfs, the PIDs that
- * are written there, and the attribute in sysfs.
+ * Showing and telling: history, pipe and statistics in debugfs, the PIDs that are
+ * written there, the attribute in sysfs, the device.
  */
 
 #include <linux/debugfs.h>
@@ -9,6 +9,7 @@
 #include <linux/kernel.h>
 #include <linux/kobject.h>
 #include <linux/math64.h>
+#include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pid_namespace.h>
@@ -337,19 +338,16 @@ static const struct seq_operations tm_seq_ops = {
 	.show = tm_seq_show,
 };
 
-static int tm_seq_open(struct inode *inode, struct file *file)
+static int tm_history_open(struct tm_context *tm, struct file *file)
 {
 	struct tm_cursor *cursor;
 	struct seq_file *seq;
 
-	/* Pairs with tm_debugfs_init(). */
-	if (!smp_load_acquire(&tm_debugfs_ready))
-		return -ENODEV;
 	cursor = __seq_open_private(file, &tm_seq_ops, sizeof(*cursor));
 	if (!cursor)
 		return -ENOMEM;
 	mutex_init(&cursor->lock);
-	cursor->walk.tm = inode->i_private;
+	cursor->walk.tm = tm;
 	cursor->walk.over = TM_WALK_ALL;
 	cursor->until = U64_MAX;
 	/* More rows a read than fit a page, which is the default; it is tried. */
@@ -359,6 +357,14 @@ static int tm_seq_open(struct inode *inode, struct file *file)
 	/* A jump into the middle would be a walk over all rows before it. */
 	file->f_mode &= ~FMODE_PREAD;
 	return 0;
+}
+
+static int tm_seq_open(struct inode *inode, struct file *file)
+{
+	/* Pairs with tm_files_init(). */
+	if (!smp_load_acquire(&tm_debugfs_ready))
+		return -ENODEV;
+	return tm_history_open(inode->i_private, file);
 }
 
 static int tm_seq_release(struct inode *inode, struct file *file)
@@ -459,6 +465,38 @@ static const struct file_operations tm_history_fops = {
 	.write = tm_write,
 	.llseek = tm_seq_llseek,
 	.release = tm_seq_release,
+};
+
+/*
+ * The device: the same file once more, for machines that are locked down, where
+ * debugfs answers EPERM, and for groups that a udev rule lets in.
+ */
+
+/* A device has no place for it that open could ask. */
+static struct tm_context *tm_device_context;
+
+/* Nothing of a load fails once the device is there. */
+static int tm_device_open(struct inode *inode, struct file *file)
+{
+	/* misc_open() leaves the device there, seq_open() wants the place. */
+	file->private_data = NULL;
+	return tm_history_open(tm_device_context, file);
+}
+
+static const struct file_operations tm_device_fops = {
+	.owner = THIS_MODULE,
+	.open = tm_device_open,
+	.read = tm_seq_read,
+	.write = tm_write,
+	.llseek = tm_seq_llseek,
+	.release = tm_seq_release,
+};
+
+static struct miscdevice tm_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "taskmonitor",
+	.fops = &tm_device_fops,
+	.mode = 0600,
 };
 
 /* The pipe: the rows of what is sampled from now on, as it comes */
@@ -819,7 +857,7 @@ static int tm_pipe_open(struct inode *inode, struct file *file)
 	struct tm_pipe *pipe;
 	int err;
 
-	/* Pairs with tm_debugfs_init(). */
+	/* Pairs with tm_files_init(). */
 	if (!smp_load_acquire(&tm_debugfs_ready))
 		return -ENODEV;
 	pipe = tm_pipe_alloc(inode->i_private);
@@ -887,7 +925,7 @@ static int tm_stats_show(struct seq_file *seq, void *v)
 
 static int tm_stats_open(struct inode *inode, struct file *file)
 {
-	/* Pairs with tm_debugfs_init(). */
+	/* Pairs with tm_files_init(). */
 	if (!smp_load_acquire(&tm_debugfs_ready))
 		return -ENODEV;
 	return single_open(file, tm_stats_show, inode->i_private);
@@ -1092,40 +1130,18 @@ static ssize_t taskmonitor_store(struct kobject *kobj,
 /* What others' processes do is root's to hand out. */
 static struct kobj_attribute tm_attribute = __ATTR_RW_MODE(taskmonitor, 0600);
 
-/**
- * tm_sysfs_init() - create the attribute
- * @tm: the task monitor, working: users come at once
- *
- * Context: may sleep.
- * Return: 0; -EEXIST if another has the name; -ENOMEM.
- */
-int tm_sysfs_init(struct tm_context *tm)
+static int tm_sysfs_init(struct tm_context *tm)
 {
 	tm_sysfs_context = tm;
 	return sysfs_create_file(kernel_kobj, &tm_attribute.attr);
 }
 
-/**
- * tm_sysfs_exit() - remove the attribute; waits for calls under way
- *
- * Context: may sleep; no lock held that the attribute takes.
- */
-void tm_sysfs_exit(void)
+static void tm_sysfs_exit(void)
 {
 	sysfs_remove_file(kernel_kobj, &tm_attribute.attr);
 }
 
-/**
- * tm_debugfs_init() - create the files, the pipe last
- * @tm: the task monitor, working: users come at once
- *
- * debugfs is the interface here, not a debugging aid, so its failure is one.
- *
- * Context: may sleep.
- * Return: 0; -ENODEV without debugfs, -EPERM where it is turned off; -EEXIST if
- * another has the names; -ENOMEM.
- */
-int tm_debugfs_init(struct tm_context *tm)
+static int tm_debugfs_init(struct tm_context *tm)
 {
 	int err;
 
@@ -1145,8 +1161,6 @@ int tm_debugfs_init(struct tm_context *tm)
 		err = PTR_ERR(tm_pipe_file);
 		goto err_history;
 	}
-	/* Pairs with the three open functions. */
-	smp_store_release(&tm_debugfs_ready, true);
 	return 0;
 
 err_history:
@@ -1156,16 +1170,57 @@ err_stats:
 	return err;
 }
 
-/**
- * tm_debugfs_exit() - remove the files; waits for calls under way
- *
- * Context: may sleep; no lock held that a file takes.
- */
-void tm_debugfs_exit(void)
+static void tm_debugfs_exit(void)
 {
 	debugfs_remove(tm_pipe_file);
 	debugfs_remove(tm_history_file);
 	debugfs_remove(tm_stats_file);
+}
+
+/**
+ * tm_files_init() - create all files, the device last
+ * @tm: the task monitor, working: users come at once
+ *
+ * debugfs is the interface here, not a debugging aid, so its failure is one.
+ *
+ * Context: may sleep.
+ * Return: 0; -ENODEV without debugfs, -EPERM where it is turned off; -EEXIST if
+ * another has one of the names; -EBUSY if there are too many devices; -ENOMEM.
+ */
+int tm_files_init(struct tm_context *tm)
+{
+	int err = tm_sysfs_init(tm);
+
+	if (err)
+		return err;
+	err = tm_debugfs_init(tm);
+	if (err)
+		goto err_sysfs;
+	tm_device_context = tm;
+	err = misc_register(&tm_device);
+	if (err)
+		goto err_debugfs;
+	/* Pairs with the three open functions. */
+	smp_store_release(&tm_debugfs_ready, true);
+	return 0;
+
+err_debugfs:
+	tm_debugfs_exit();
+err_sysfs:
+	tm_sysfs_exit();
+	return err;
+}
+
+/**
+ * tm_files_exit() - remove all files; waits for calls under way
+ *
+ * Context: may sleep; no lock held that a file takes.
+ */
+void tm_files_exit(void)
+{
+	misc_deregister(&tm_device);
+	tm_debugfs_exit();
+	tm_sysfs_exit();
 }
 
 #ifdef TASKMONITOR_KUNIT

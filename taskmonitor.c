@@ -1863,19 +1863,6 @@ void tm_context_init(struct tm_context *tm)
 	tm->evict_tree = RB_ROOT_CACHED;
 }
 
-/* Users come at once, so this is last, and its counterpart first. */
-static int __init tm_publish(struct tm_context *tm)
-{
-	int err = tm_sysfs_init(tm);
-
-	if (err)
-		return err;
-	err = tm_debugfs_init(tm);
-	if (err)
-		tm_sysfs_exit();
-	return err;
-}
-
 static int __init tm_init(void)
 {
 	struct tm_context *tm = &taskmonitor;
@@ -1899,7 +1886,8 @@ static int __init tm_init(void)
 	err = tm_start(tm);
 	if (err < 0)
 		goto err_monitors;
-	err = tm_publish(tm);
+	/* Users come at once, so this is last, and its counterpart first. */
+	err = tm_files_init(tm);
 	if (err)
 		goto err_thread;
 
@@ -1925,8 +1913,7 @@ static void __exit tm_exit(void)
 {
 	struct tm_context *tm = &taskmonitor;
 
-	tm_debugfs_exit();
-	tm_sysfs_exit();
+	tm_files_exit();
 	tm_stop(tm);
 	tm_hooks_exit(tm);
 	tm_shrinker_exit(tm);

@@ -442,9 +442,7 @@ void tm_shrinker_exit(struct tm_context *tm);
 
 /* debugfs_seq.c: showing and telling */
 
-int tm_sysfs_init(struct tm_context *tm);
-void tm_sysfs_exit(void);
-int tm_debugfs_init(struct tm_context *tm);
-void tm_debugfs_exit(void);
+int tm_files_init(struct tm_context *tm);
+void tm_files_exit(void);
 
 #endif /* _TASKMONITOR_H */

@@ -204,8 +204,9 @@ spin() {
 }
 
 # daemon FORMAT NAME: the same job done from outside.
+daemon_us=1000
 daemon() {
-	tmbench daemon "$1" 1000 /tmp/ten &
+	tmbench daemon "$1" "$daemon_us" /tmp/ten &
 	daemon=$!
 	ms 100
 	spin
@@ -297,6 +298,80 @@ group_others() {
 	note "as BPF shows it: $(tail -n 1 /tmp/shown)"
 	once=$(pidstat_cpu 1)
 	figure pidstat "$(ratio "$(($(pidstat_cpu 6) - once))" 2500)"
+}
+
+# forked: $forking and $exiting, what a fork takes, and an exit; the least of three
+# times many, for a whole series may be slower by a hundred.
+forked() {
+	for _ in 1 2 3; do
+		bench forks 1001
+	done >/tmp/forks
+	forking=$(cut -d ' ' -f 1 /tmp/forks | sort -n | head -n 1)
+	exiting=$(cut -d ' ' -f 2 /tmp/forks | sort -n | head -n 1)
+	note "$1: a fork $forking, an exit $exiting"
+}
+
+# forks NAME: what they take more than without the module.
+forks() {
+	forked "$1"
+	figure "fork_$1" "$((forking - base_fork))"
+	figure "exit_$1" "$((exiting - base_exit))"
+}
+
+group_forks() {
+	crowd 10 1000
+	forked 'the first ones'
+	forked 'without the module'
+	base_fork=$forking
+	base_exit=$exiting
+	load period_ms=3600000
+	monitor 1 10
+	forks off
+	echo 1 >$parameters/follow
+	forks follow
+	add $$
+	forks child
+}
+
+# A hundredth of a second each, all processes of a machine.
+group_machine() {
+	crowd 150 1000
+	sed -n 1,150p /tmp/crowd >/tmp/ten
+	spin
+	alone=$took
+	daemon_us=10000
+	daemon statm machine_statm
+	daemon status machine_status
+	figure machine_bpf "$(awk -v ns="$(taskiter 21 /tmp/crowd)" \
+		'BEGIN { printf "%.3f\n", 100 * ns / 10000000 }')"
+	load period_ms=10
+	monitor 1 150
+	ms 100
+	spin
+	cmp_int "$taken" -gt 14500 'samples taken'
+	figure machine_module "$(lost "$alone" "$took")"
+}
+
+# A round of the living, and an add, with and without 100,000 that have ended.
+group_ended() {
+	crowd 151 1000
+	load period_ms=3600000 follow=1
+	monitor 1 150
+	period "$round_ms"
+	bench rounds "$rounds" 150 >/tmp/round
+	read -r none _ </tmp/round
+	period 3600000
+	add_remove beside_none
+	bench children "$file" 100000
+	bench await ended 100001
+	period "$round_ms"
+	bench rounds "$rounds" 150 >/tmp/round
+	read -r ended _ </tmp/round
+	period 3600000
+	add_remove beside_ended
+	note "a round of 150 takes $none, and $ended beside $(stat_of ended) ended ones"
+	figure round_ended "$(awk -v none="$none" -v ended="$ended" \
+		'BEGIN { printf "%.1f\n", 100 * (ended - none) / none }')"
 }
 
 # Waits until the kernel has its random numbers: before that each page of a slab

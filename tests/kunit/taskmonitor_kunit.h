@@ -276,6 +276,26 @@ static void tm_test_add_remove(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_monitor_add(tm, PID_MAX_LIMIT), -ESRCH);
 }
 
+/* A probe has found a monitor in the index, and it is removed and freed then. */
+static void tm_test_index_rcu(struct kunit *test)
+{
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct tm_context *tm = tm_test_tm(test);
+	struct pid *pid = monitor->pid;
+	LIST_HEAD(gone);
+
+	rcu_read_lock();
+	KUNIT_EXPECT_TRUE(test, tm_index_has(tm, pid));
+	raw_spin_lock(&tm->list_lock);
+	tm_monitor_unlink(tm, monitor, &gone);
+	raw_spin_unlock(&tm->list_lock);
+	KUNIT_EXPECT_FALSE(test, tm_index_has(tm, pid));
+	tm_monitors_free(&gone);
+	/* KASAN knows whether it may still be read. */
+	KUNIT_EXPECT_PTR_EQ(test, READ_ONCE(monitor->pid), pid);
+	rcu_read_unlock();
+}
+
 static struct kunit_case tm_monitor_cases[] = {
 	KUNIT_CASE(tm_test_deadline),
 	KUNIT_CASE(tm_test_period),
@@ -286,6 +306,7 @@ static struct kunit_case tm_monitor_cases[] = {
 	KUNIT_CASE(tm_test_slice_ends),
 	KUNIT_CASE(tm_test_slice_skips),
 	KUNIT_CASE(tm_test_living),
+	KUNIT_CASE(tm_test_index_rcu),
 	KUNIT_CASE(tm_test_add_remove),
 	{ }
 };

@@ -207,6 +207,15 @@ zombie() {
 }
 t 'trap 7 added as a zombie it gets one row, its final one' zombie $hour
 
+# Its final row waits for a millisecond, and the stop does not.
+just_before() {
+	tmtool end-stop $file $attribute 20 || fail 'no end, or no stop'
+	is "$(rows | grep -c ' state X ')" 20 'final rows'
+	is "$(stat_of ended)" 20 'final rows, as counted'
+	balanced
+}
+t 'what ends just before sampling is stopped has its final row' just_before $hour
+
 stopped() {
 	tool end exit 0
 	add "$child"

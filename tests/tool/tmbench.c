@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,12 @@ static unsigned long median(void)
 {
 	qsort(values, nr_values, sizeof(*values), compare);
 	return values[nr_values / 2];
+}
+
+static unsigned long least(void)
+{
+	qsort(values, nr_values, sizeof(*values), compare);
+	return values[0];
 }
 
 static unsigned long mean(void)
@@ -478,6 +485,64 @@ static int cmd_run(int argc, char **argv)
 	return 0;
 }
 
+/*
+ * A process that forks, and a child that exits at once: what fork() takes, and the
+ * time from there to the end of waitpid(), without what the child does before. The
+ * least of ROUNDS, for much that has to do with neither comes in between.
+ */
+static int cmd_forks(int argc, char **argv)
+{
+	volatile unsigned long *exits = mmap(NULL, sizeof(*exits),
+					     PROT_READ | PROT_WRITE,
+					     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned int rounds = rounds_arg(argv[0]), i;
+	static unsigned long ends[ROUNDS_MAX];
+	unsigned long began, forking;
+	pid_t child;
+
+	(void)argc;
+	if (exits == MAP_FAILED)
+		die("mmap");
+	for (i = 0; i < rounds; i++) {
+		began = now(CLOCK_MONOTONIC);
+		child = fork();
+		if (child < 0)
+			die("fork");
+		if (!child) {
+			*exits = now(CLOCK_MONOTONIC);
+			_exit(0);
+		}
+		add_value(now(CLOCK_MONOTONIC) - began);
+		if (waitpid(child, NULL, 0) != child)
+			die("waitpid");
+		ends[i] = now(CLOCK_MONOTONIC) - *exits;
+	}
+	forking = least();
+	memcpy(values, ends, sizeof(ends));
+	printf("%lu %lu\n", forking, least());
+	return 0;
+}
+
+/* COUNT children of this process, which is monitored, one after the other. */
+static int cmd_children(int argc, char **argv)
+{
+	unsigned long left = number(argv[1]);
+	pid_t child;
+
+	(void)argc;
+	timed_write(open_or_die(argv[0], O_WRONLY), getpid());
+	while (left--) {
+		child = fork();
+		if (child < 0)
+			die("fork");
+		if (!child)
+			_exit(0);
+		if (waitpid(child, NULL, 0) != child)
+			die("waitpid");
+	}
+	return 0;
+}
+
 /* The table */
 
 static const struct command commands[] = {
@@ -492,6 +557,8 @@ static const struct command commands[] = {
 	{ "spin", "TURNS", 1, cmd_spin },
 	{ "crowd", "COUNT US", 2, cmd_crowd },
 	{ "run", "COMMAND...", 1, cmd_run },
+	{ "forks", "ROUNDS", 1, cmd_forks },
+	{ "children", "FILE COUNT", 2, cmd_children },
 };
 
 int main(int argc, char **argv)

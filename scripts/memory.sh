@@ -340,7 +340,9 @@ event_records() {
 			return ""
 		return substr($0, RSTART + length(name) + 2, RLENGTH - length(name) - 2)
 	}
-	# CPUs take turns in the file, also between an event and its stack.
+	# CPUs take turns in the file, and interrupts come, also between an event and its
+	# stack: that belongs to the last event of the same task in the same context. The
+	# third flag is that: none, softirq, hardirq.
 	/^ => / {
 		if (key != "") {
 			frame = substr($0, 5)
@@ -350,8 +352,12 @@ event_records() {
 		}
 		next
 	}
-	match($0, / \[[0-9]+\] /) { cpu = substr($0, RSTART, RLENGTH) }
-	/: <stack trace>$/ { key = last[cpu]; next }
+	match($0, /-[0-9]+ +\[[0-9]+\] [^ ]+ /) {
+		split(substr($0, RSTART + 1, RLENGTH - 1), part, " ")
+		# The idle tasks of all CPUs are 0.
+		who = part[1] (part[1] + 0 ? "" : part[2]) substr(part[3], 3, 1)
+	}
+	/: <stack trace>$/ { key = last[who]; delete last[who]; next }
 	!match($0, /[0-9]: [a-z_]+: /) { key = ""; next }
 	{
 		event = substr($0, RSTART + 3, RLENGTH - 5)
@@ -372,8 +378,8 @@ event_records() {
 			key = ""
 	}
 	key == "" { next }
-	event ~ /free/ { delete size[key]; delete stack[key]; key = last[cpu] = ""; next }
-	{ size[key] = bytes; stack[key] = ""; last[cpu] = key; key = "" }
+	event ~ /free/ { delete size[key]; delete stack[key]; key = ""; next }
+	{ size[key] = bytes; stack[key] = ""; last[who] = key; key = "" }
 	END {
 		for (key in size) {
 			split(key, kind, " ")

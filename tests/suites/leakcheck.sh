@@ -133,6 +133,33 @@ a_second() {
 [ ! -e /sys/kernel/debug/kmemleak ] ||
 	t 'a workload of one second is judged within 90' a_second -
 
+# An allocation of the task, one of a softirq with its stack and a free; only then the
+# stack of the first, and one of another CPU in between.
+interrupted_stack() {
+	# shellcheck source=scripts/memory.sh
+	. "$(dirname "$(command -v leakcheck)")/memory.sh"
+	mkdir /tmp/instance
+	cat >/tmp/instance/trace <<-'END'
+		# tracer: nop
+		   sh-186 [001] .....  1: kmalloc: call_site=a ptr=ff01 bytes_req=42 bytes_alloc=64 node=-1
+		   sh-186 [001] ..s4.  2: kmem_cache_alloc: call_site=b ptr=ff02 bytes_req=8 bytes_alloc=8 node=-1
+		   <idle>-0 [000] ..s1.  3: kmalloc: call_site=c ptr=ff03 bytes_req=16 bytes_alloc=16 node=-1
+		   sh-186 [001] ..s4.  4: <stack trace>
+		 => soft <ffffffff00000002>
+		   sh-186 [001] ..s4.  5: kmem_cache_free: call_site=d ptr=ff09 name=other
+		   sh-186 [001] .....  6: <stack trace>
+		 => task <ffffffff00000001>
+		 => write <ffffffff00000007>
+		   <idle>-0 [000] ..s1.  7: <stack trace>
+		 => idle <ffffffff00000003>
+		   sh-186 [001] .....  8: kfree: call_site=e ptr=ff03
+	END
+	event_records /tmp/instance | sort | tr '\t' ' ' >/tmp/said
+	is "$(tr '\n' '|' </tmp/said)" 'events slab 1 64 - task at 0xffffffff00000001;write at 0xffffffff00000007;|events slab 1 8 - soft at 0xffffffff00000002;|' \
+		'what was allocated, and its stack'
+}
+t 'an interrupt between an allocation and its stack takes neither' interrupted_stack -
+
 cannot_tell() {
 	check 2 1 leak=nonsense
 	check 2 nonsense innocent=kmalloc

@@ -470,7 +470,9 @@ attribute() {
 		if (frame[1] == "?")
 			found = "?"
 		for (i = 1; i < n && (found == "" || found ~ /_noprof/); i++) {
-			if (interrupts(frame[i]))
+			# From 7.0 on a cache keeps free objects in sheaves, and may get one more
+			# when an object is taken: that belongs to the cache.
+			if (interrupts(frame[i]) || frame[i] ~ /^__pcs_replace_/)
 				break
 			# Of a cache that was not destroyed its descriptor tells; files in
 			# sysfs and all the rest went lost with it.

@@ -160,6 +160,22 @@ interrupted_stack() {
 }
 t 'an interrupt between an allocation and its stack takes neither' interrupted_stack -
 
+# Of the same call: the object, and the array of free ones that its cache has got.
+own_use() {
+	# shellcheck source=scripts/memory.sh
+	. "$(dirname "$(command -v leakcheck)")/memory.sh"
+	printf '%s\n' 'ffffffffc0001000 leaky_write' 'ffffffffc0002000 leaky_kref' >/tmp/symbols
+	printf 'events\tslab\t1\t%d\t-\t%s;leaky_kref at 0xffffffffc0002010;\n' \
+		128 'kmalloc_trace at 0xffffffff00000001' \
+		512 'alloc_empty_sheaf at 0xffffffff00000002;__pcs_replace_empty_main at 0xffffffff00000003' \
+		64 'kmalloc_trace at 0xffffffff00000001;sysvec_apic_timer_interrupt at 0xffffffff00000004' \
+		>/tmp/records
+	attribute leaky '0xffffffffc0000000 16384 0x0' /tmp/symbols '' </tmp/records |
+		tr '\t' ' ' >/tmp/said
+	is "$(cat /tmp/said)" 'events slab 1 128 - leaky_kref' 'what the module has'
+}
+t 'what the kernel or an interrupt allocates in between is not the module'"'"'s' own_use -
+
 cannot_tell() {
 	check 2 1 leak=nonsense
 	check 2 nonsense innocent=kmalloc

@@ -310,6 +310,14 @@ make_events() {
 	done
 }
 
+# end_allocations DIRECTORY: from now on only what is freed is recorded. A module that has
+# gone allocates nothing, and what others do takes long to read.
+end_allocations() {
+	for event in "$1"/events/kmem/*alloc*/enable "$1"/events/percpu/*alloc_percpu/enable; do
+		echo 0 >"$event"
+	done
+} 2>/dev/null
+
 # lost_events DIRECTORY: how many did not fit.
 lost_events() {
 	cat "$1"/per_cpu/cpu*/stats |

@@ -203,18 +203,30 @@ now_jiffies() {
 	sed -n 's/^jiffies: //p' /proc/timer_list 2>/dev/null | head -n 1
 }
 
-# kmemleak_records SINCE: what was allocated then or later. What is older was lost before,
-# even if it is only found now. By dd, since debugfs knows nothing of sendfile().
+# kmemleak_search: of what nothing points to any more. What is younger than five
+# seconds is not looked at; and the first scan only notes checksums, for what changes
+# is in use.
+kmemleak_search() {
+	for _ in 1 2; do
+		echo scan >"$tm_kmemleak" || return 1
+	done
+}
+
+# kmemleak_records SINCE [UNTIL]: what was found of what was allocated then or later, and
+# before UNTIL. What is older was lost before, even if it is only found now. By dd, since
+# debugfs knows nothing of sendfile().
 kmemleak_records() {
-	dd if="$tm_kmemleak" bs=4096 2>/dev/null | awk -v since="${1:-0}" '
+	dd if="$tm_kmemleak" bs=4096 2>/dev/null | awk -v since="${1:-0}" -v until="${2:-}" '
 	function flush() {
 		if (size)
 			printf "kmemleak\tobject\t1\t%d\t-\t%s\n", size, frames
 		size = 0; frames = ""
 	}
 	/^unreferenced/ { flush(); size = $NF; sub(/\).*/, "", size); next }
-	match($0, / jiffies [0-9]+/) && substr($0, RSTART + 9, RLENGTH - 9) + 0 < since {
-		size = 0
+	match($0, / jiffies [0-9]+/) {
+		at = substr($0, RSTART + 9, RLENGTH - 9) + 0
+		if (at < since + 0 || (until != "" && at >= until + 0))
+			size = 0
 	}
 	/^  backtrace/ { inside = 1; next }
 	/^    / && inside {

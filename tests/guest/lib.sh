@@ -174,6 +174,20 @@ spinner() {
 	kill_at_end $!
 }
 
+# ctrl_c SCRIPT [ARGUMENT...]: runs a script that comes to a sleep, and then gets what a
+# terminal sends for Ctrl-C: SIGINT for it and the sleep. In the background it would be
+# deaf to that. Sets $status; what it says is in /tmp/said.
+ctrl_c() {
+	(
+		wait_for 60 pidof sleep >/dev/null
+		# shellcheck disable=SC2046 # one word per process is meant
+		kill -INT $(pidof "$1") $(pidof sleep)
+	) &
+	status=0
+	"$@" >/tmp/said 2>&1 || status=$?
+	wait $!
+}
+
 # scaled N: that many, or a twentieth on a kernel that looks for mistakes, where
 # a sample costs a hundred times as much.
 scaled() {

@@ -201,6 +201,9 @@ cannot_tell() {
 t 'what cannot be judged is said, and nothing is left behind' cannot_tell -
 
 interrupted() {
+	ctrl_c leakcheck /leaky.ko innocent=kmalloc -- sleep 1000
+	is "$status" 130 'status after Ctrl-C'
+	tidy
 	leakcheck /leaky.ko innocent=kmalloc -- sleep 1000 >/tmp/said 2>&1 &
 	kill_at_end $!
 	checker=$pid

@@ -15,11 +15,31 @@
 
 dmesg -n 1
 trap 'rmmod leaky 2>/dev/null' EXIT
+modmem=$(command -v modmem)
+
+# tidy: all that was switched on is off again.
+tidy() {
+	is "$(ls /sys/kernel/tracing/instances)" '' 'trace instances that are left'
+	is "$(grep -Lx '# Available triggers:' /sys/kernel/tracing/events/kmem/*/trigger)" '' 'triggers'
+	[ ! -e /proc/sys/vm/mem_profiling ] ||
+		is "$(cat /proc/sys/vm/mem_profiling)" 0 'mem_profiling'
+}
 
 # held ARGUMENT...: modmem's answer is in /tmp/said.
 held() {
-	modmem "$@" >/tmp/said 2>&1 || fail "modmem $* fails: $(cat /tmp/said)"
-	is "$(ls /sys/kernel/tracing/instances)" '' 'trace instances that are left'
+	"$modmem" "$@" >/tmp/said 2>&1 || fail "modmem $* fails: $(cat /tmp/said)"
+	tidy
+}
+
+# broken FILE EXPRESSION: modmem shall be one whose FILE sed has edited.
+broken() {
+	rm -rf /tmp/broken
+	mkdir /tmp/broken
+	cp "$(command -v modmem)" "$(dirname "$(command -v modmem)")/memory.sh" /tmp/broken
+	sed -i "$2" "/tmp/broken/$1"
+	! cmp -s "/tmp/broken/$1" "$(dirname "$(command -v modmem)")/$1" ||
+		fail "nothing of $1 was broken"
+	modmem=/tmp/broken/modmem
 }
 
 # of KIND COLUMN: a figure of the first table; 2 bytes, 3 objects, 4 the mark.
@@ -50,6 +70,8 @@ known() {
 	for kind in static slab vmalloc pages percpu; do
 		is "$(of $kind 4)" exact "mark of $kind"
 	done
+	! grep -q '^cross-check: do not trust' /tmp/said ||
+		fail "the sources disagree: $(cat /tmp/said)"
 	held leaky -- sh -c 'echo 14 >/proc/leaky'
 	is "$(by leaky_kmalloc)" '3584 14' 'what a command has added'
 	is "$(of static 2)" 0 'bytes of code and data that it has added'
@@ -67,6 +89,28 @@ known() {
 	rmmod leaky
 }
 t 'known allocations: each with its function, to the object' known -
+
+# What is freed again at once, by a modmem that does not subtract it.
+a_wrong_figure() {
+	insmod /leaky.ko innocent=pages
+	echo 64 >/proc/leaky
+	held leaky -- sh -c 'echo 20 >/proc/leaky'
+	is "$(by leaky_pages)" '' 'pages that were freed again'
+	broken memory.sh 's,event ~ /free/ {.*,event ~ /free/ { next },'
+	held leaky -- sh -c 'echo 20 >/proc/leaky'
+	[ -n "$(by leaky_pages)" ] || fail 'a modmem that subtracts nothing is right too'
+	! grep -q 'do not trust' /tmp/said || fail 'it is trusted no more'
+	if grep -q '^  slab .* gross' /tmp/said; then
+		rmmod leaky
+		# shellcheck disable=SC2016 # an awk program's $3
+		broken modmem 's/count = \$3; bytes = 0/count = 0; bytes = 0/'
+		held leaky -- sh -c 'insmod /leaky.ko innocent=kmalloc; echo 20 >/proc/leaky'
+		grep -q '^cross-check: do not trust the events:.* leaky_kmalloc 20 of 0' /tmp/said ||
+			fail "a histogram of nothing agrees: $(cat /tmp/said)"
+	fi
+	rmmod leaky
+}
+t 'control: a figure that is wrong is noticed' a_wrong_figure -
 
 json() {
 	insmod /leaky.ko innocent=kmalloc
@@ -114,21 +158,46 @@ ours() {
 refused() {
 	for wrong in '' '--json' 'nonsense' 'leaky --' 'leaky --x true' '/leaky.ko'; do
 		# shellcheck disable=SC2086 # the arguments are words
-		modmem $wrong >/tmp/said 2>&1 && fail "modmem $wrong succeeds"
+		modmem $wrong >/tmp/said 2>&1
+		is "$?" 2 "status of modmem $wrong"
 		grep -q '^modmem: ' /tmp/said || fail "modmem $wrong gives no reason"
 	done
 	insmod /leaky.ko innocent=kmalloc
-	modmem leaky -- false >/tmp/said 2>&1 && fail 'the command failed'
-	is "$(ls /sys/kernel/tracing/instances)" '' 'trace instances that are left'
+	modmem leaky -- false >/tmp/said 2>&1
+	is "$?" 2 'status when the command failed'
+	tidy
 	modmem leaky -- sleep 1000 >/tmp/said 2>&1 &
 	kill_at_end $!
 	wait_for 30 pidof sleep >/dev/null || fail 'the command does not run'
 	kill "$pid"
 	killall sleep
 	wait_for 30 gone "$pid" || fail 'modmem does not end'
-	is "$(ls /sys/kernel/tracing/instances)" '' 'trace instances after it was killed'
+	tidy
+	ctrl_c modmem leaky -- sleep 1000
+	is "$status" 130 'status after Ctrl-C'
+	tidy
 	rmmod leaky
 }
 t 'a wrong call, a command that fails, a signal: nothing is left switched on' refused -
+
+# A modmem that does not clean up leaves what the tests above look for.
+left_on() {
+	broken modmem '/^trap clean_up EXIT/d'
+	insmod /leaky.ko innocent=kmalloc
+	"$modmem" leaky -- false >/tmp/said 2>&1
+	(tidy) 3>/tmp/noticed
+	is "$?" 1 'an instance that is left'
+	grep -q 'trace instances that are left' /tmp/noticed ||
+		fail "what was noticed: $(cat /tmp/noticed)"
+	# shellcheck source=scripts/memory.sh
+	. /tmp/broken/memory.sh
+	for instance in /sys/kernel/tracing/instances/*; do
+		remove_events "$instance"
+	done
+	[ ! -e "$tm_profiling" ] || echo 0 >"$tm_profiling"
+	tidy
+	rmmod leaky
+}
+t 'control: what is left switched on is noticed' left_on -
 
 run_tests

@@ -103,6 +103,10 @@ run_answers() {
 	"$src/scripts/answers.py" check
 }
 
+run_leaktable() {
+	"$src/scripts/leaktable.py" check
+}
+
 run_tests_map() {
 	"$src/scripts/lint-tests.py"
 }
@@ -128,6 +132,7 @@ check pyflakes run_pyflakes $(python_files)
 # shellcheck disable=SC2046 # one word per file is meant
 check 'types of the grader' run_mypy grade.py $(cd -- "$src/tests" && ls grader/*.py)
 check 'docs/answers.md' run_answers
+check 'tables of docs/memory.md' run_leaktable
 check locks run_locks
 check 'map of the tests' run_tests_map
 check mutants run_apply

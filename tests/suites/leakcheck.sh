@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # scripts/leakcheck, on a module with known leaks and their innocent twins: all of them
-# in one load. Notes are a table of what which method saw: that of docs/memory.md.
+# in one load. Notes of the form "column WAY| ..." are what which method saw: of them
+# scripts/leaktable.py makes the tables of docs/memory.md.
 # One by one, -s leakcheck -a each, takes half an hour on a kernel that looks for
 # mistakes. Without the stacks of slab objects nothing is ever called clean.
 #
@@ -77,9 +78,27 @@ found() {
 	cmp_int "${count:-0}" -ge "$2" "objects of $1 that were found: $(tail -n 20 /tmp/said | tr '\n' '|')"
 }
 
-# seen_by WAY: the methods, and how many objects each has seen.
+# seen_by SITE: the methods, and how many objects each has seen.
 seen_by() {
-	sed -n "s/^  .*, by $(site_of "$1") (\(.*\))$/\1/p" /tmp/said
+	sed -n "s/^  .*, by $1 (\(.*\))$/\1/p" /tmp/said
+}
+
+# column WAY: the same for a way; objects of which only the log knows, and no function,
+# are those of its cache.
+column() {
+	seen=$(seen_by "$(site_of "$1")")
+	if [ -z "$seen" ]; then
+		seen='not visible'
+		lost=$(sed -n "s/^  \([0-9]*\) x .*, slab.* leaky_$1_.*, by ? (.*/\1/p" /tmp/said)
+		[ -z "$lost" ] || seen="log $lost, no function"
+	fi
+	note "column $1| $seen"
+}
+
+# accused: how many objects each method accuses, of those that can be had here.
+accused() {
+	sed -n 's/^  \(kernel \)\{0,1\}\([a-z_]*\)  *\([0-9][0-9]*\( bytes\)\{0,1\}\) of leaky.*/\2 \3/p' \
+		/tmp/said | tr '\n' ',' | sed 's/,$//; s/,/, /g'
 }
 
 # Twelve runs of ten uses: what keeps the first 64 has stopped growing by then.
@@ -89,7 +108,7 @@ twins() {
 	[ -z "$traces" ] || expected=0
 	# shellcheck disable=SC2086 # one word per way is meant
 	check "$expected" 10 "innocent=$(list $ways)"
-	note "twins: $(tail -n 1 /tmp/said)"
+	note "column twins| $(tail -n 1 /tmp/said | sed 's/: .*//'): $(accused)"
 }
 t 'innocent twins of all leaks: clean' twins -
 
@@ -97,7 +116,7 @@ all_at_once() {
 	# shellcheck disable=SC2086 # one word per way is meant
 	check 1 5 "leak=$(list ${ways% slow})" innocent=slow
 	for way in ${ways% slow}; do
-		note "| $way | $(seen_by "$way") |"
+		column "$way"
 	done
 	for way in ${ways% slow}; do
 		case $way in
@@ -127,6 +146,7 @@ t 'twelve leaks at once: each with its function, and no twin' all_at_once -
 
 slow() {
 	check 1 84 leak=slow
+	column slow
 	found slow 1
 	cmp_int "$(grep -c '^  [0-9]* x ' /tmp/said)" -eq 1 \
 		"leaks that were found: $(grep '^  [0-9]* x ' /tmp/said | tr '\n' '|')"
@@ -224,7 +244,7 @@ row() {
 	check '1 2' "$uses" "leak=$1"
 	verdict=$(tail -n 1 /tmp/said | sed 's/^\(leak\|cannot tell\).*/\1/')
 	[ "$verdict" = 'cannot tell' ] || found "$1" 1
-	seen=$(seen_by "$1")
+	seen=$(seen_by "$(site_of "$1")")
 	seconds=$took
 	check '0 2' "$uses" "innocent=$1"
 	twin=$(tail -n 1 /tmp/said | sed 's/[: ].*//; s/cannot/cannot tell/')

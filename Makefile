@@ -82,7 +82,8 @@ help:
 	@echo 'make distclean       and the cache: kernels, sources, logs (2 GB)'
 	@echo
 	@echo 'demo and vm take KERNEL=6.1, 6.12 (Debian), host, or the path of a'
-	@echo 'build tree; MEM=128M; CPUS=2. What they fetch is kept in'
+	@echo 'build tree; MEM=128M; CPUS=2; vm also CMDLINE=slub_debug=U. What they'
+	@echo 'fetch is kept in'
 	@echo '$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
 
 .PHONY: all modules clean distclean bench check demo vm leakcheck lint mutants test help \

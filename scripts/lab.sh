@@ -9,13 +9,15 @@
 #
 # KERNEL: see kernel.sh (default: this Debian's own)
 # MEM: the VM's memory (128M)   CPUS (2)
+# CMDLINE: for the kernel of the shell's VM, such as slub_debug=U
 set -eu
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "$0")/lib.sh"
 
-case ${1:-} in
+what=${1:-}
+case $what in
 demo) set -- -t 600 -a tm.run=/demo ;;
-vm) set -- -x ;;
+vm) set -- -x -a "${CMDLINE:-}" ;;
 *) die 'usage: lab.sh demo|vm' ;;
 esac
 
@@ -27,6 +29,10 @@ if [ -z "$kernel" ]; then
 fi
 disk=$("$tm_scripts/disk.sh")
 built=$("$tm_scripts/build.sh" "$kernel")
+leaky=
+# What docs/memory.md hunts leaks in.
+[ "$what" = demo ] ||
+	leaky=$(TM_SRC=$tm_root/tests/leaky "$tm_scripts/build.sh" "$kernel")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -35,7 +41,8 @@ trap 'exit 143' TERM
 "$tm_scripts/initramfs.sh" -o "$work/lab.cpio" -k "$kernel" \
 	-m "$built/taskmonitor.ko" -f "$tm_scripts/demo-guest:/demo" \
 	-f "$tm_root/tests/guest/lib.sh:/lib.sh" \
-	-f "$tm_scripts/lab-profile:/etc/profile"
+	-f "$tm_scripts/lab-profile:/etc/profile" \
+	${leaky:+-f "$leaky/leaky.ko:/leaky.ko"}
 say "booting the lab VM, kernel $kernel"
 "$tm_scripts/vm.sh" -k "$kernel" -i "$work/lab.cpio" -m "${MEM:-128M}" \
 	-c "${CPUS:-2}" -d "$disk" "$@"

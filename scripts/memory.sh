@@ -203,13 +203,15 @@ now_jiffies() {
 	sed -n 's/^jiffies: //p' /proc/timer_list 2>/dev/null | head -n 1
 }
 
-# kmemleak_search: of what nothing points to any more. What is younger than five
-# seconds is not looked at; and the first scan only notes checksums, for what changes
-# is in use.
+# kmemleak_search UPTIME: of what nothing points to any more, if it is no younger than
+# that, in seconds. The first scan only notes checksums, for what changes is in use; and
+# what is younger than five seconds is not looked at.
 kmemleak_search() {
-	for _ in 1 2; do
-		echo scan >"$tm_kmemleak" || return 1
+	echo scan >"$tm_kmemleak" || return 1
+	while read -r up _ </proc/uptime && [ "${up%.*}" -le $(($1 + 5)) ]; do
+		sleep 1
 	done
+	echo scan >"$tm_kmemleak"
 }
 
 # kmemleak_records SINCE [UNTIL]: what was found of what was allocated then or later, and

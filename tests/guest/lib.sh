@@ -327,12 +327,6 @@ uptime_s() {
 	echo "${up%.*}"
 }
 
-# is_past N: N seconds have passed since the boot.
-is_past() {
-	read -r up _ </proc/uptime
-	[ "${up%.*}" -ge "$1" ]
-}
-
 # uptime_cs: in hundredths of a second.
 uptime_cs() {
 	sed 's/^\([0-9]*\)\.\([0-9]*\).*/\1\2/' /proc/uptime

@@ -40,8 +40,7 @@ part() {
 # find_leaks [FUNCTION]: to one file for each part that has lost something, a line for
 # each object. What FUNCTION has allocated is left out: that is the kernel's to lose.
 find_leaks() {
-	wait_for 60 is_past $(($(uptime_s) + 6))
-	kmemleak_search || fail 'kmemleak has switched itself off'
+	kmemleak_search "$(uptime_s)" || fail 'kmemleak has switched itself off'
 	dd if="$tm_kmemleak" of=$leaks bs=4096 status=none || fail 'kmemleak tells nothing'
 	tm_kmemleak=$leaks
 	before=

@@ -186,26 +186,20 @@ static void put_or_die(const char *path, const char *text)
 /* No time passes between the end of the child and the stop. */
 int cmd_end_stop(int argc, char **argv)
 {
-	unsigned long left = number(argv[2]);
 	siginfo_t info;
 	char pid[16];
 	pid_t child;
 
 	(void)argc;
-	while (left--) {
-		child = fork_child();
-		if (!child)
-			stay();
-		snprintf(pid, sizeof(pid), "%d", child);
-		put_or_die(argv[0], pid);
-		kill(child, SIGKILL);
-		if (waitid(P_PID, child, &info, WEXITED | WNOWAIT))
-			die("waitid");
-		put_or_die(argv[1], "stop");
-		put_or_die(argv[1], "start");
-		if (waitpid(child, NULL, 0) != child)
-			die("waitpid");
-	}
+	child = fork_child();
+	if (!child)
+		stay();
+	snprintf(pid, sizeof(pid), "%d", child);
+	put_or_die(argv[0], pid);
+	kill(child, SIGKILL);
+	if (waitid(P_PID, child, &info, WEXITED | WNOWAIT))
+		die("waitid");
+	put_or_die(argv[1], "stop");
 	return 0;
 }
 

@@ -492,9 +492,9 @@ static int cmd_run(int argc, char **argv)
  */
 static int cmd_forks(int argc, char **argv)
 {
-	volatile unsigned long *exits = mmap(NULL, sizeof(*exits),
-					     PROT_READ | PROT_WRITE,
-					     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned long *exits = mmap(NULL, sizeof(*exits),
+				    PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned int rounds = rounds_arg(argv[0]), i;
 	static unsigned long ends[ROUNDS_MAX];
 	unsigned long began, forking;

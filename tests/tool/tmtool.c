@@ -34,7 +34,7 @@ static const struct command commands[] = {
 	{ "traced", "", 0, cmd_traced },
 	{ "vfork", "", 0, cmd_vfork },
 	{ "end", "exit|signal|spin|map|family|leader|threads|exec ARG", 2, cmd_end },
-	{ "end-stop", "FILE ATTRIBUTE COUNT", 3, cmd_end_stop },
+	{ "end-stop", "FILE ATTRIBUTE", 2, cmd_end_stop },
 	{ "family", "[usr1]", 0, cmd_family },
 	{ "deep", "LEVELS COUNT", 2, cmd_deep },
 	{ "forks", "COUNT [usr1]", 1, cmd_forks },

@@ -150,7 +150,7 @@ int cmd_as_nobody(int argc, char **argv);
  * leaves a thread behind that waits for another SIGUSR1.
  */
 int cmd_end(int argc, char **argv);
-/* COUNT children that are monitored and killed, each just before sampling stops. */
+/* A child that is monitored and killed, just before sampling stops. */
 int cmd_end_stop(int argc, char **argv);
 /* A process, its child, and two children of that, at SIGUSR1, if said. */
 int cmd_family(int argc, char **argv);

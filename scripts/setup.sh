@@ -16,7 +16,8 @@ vm="$build qemu-system-x86 busybox-static cpio e2fsprogs"
 debug="$build flex bison bc libelf-dev libssl-dev perl"
 lint="$build sparse shellcheck perl python3 pyflakes3 mypy"
 bench="$vm clang bpftool libbpf-dev libelf-dev zlib1g-dev sysstat"
-
+# What the suite `tracers` runs in the guest.
+tracers='trace-cmd linux-perf'
 grade="$vm $debug bubblewrap util-linux python3"
 
 packages=
@@ -30,7 +31,7 @@ for purpose; do
 	bench) packages="$packages $bench" ;;
 	grade) packages="$packages $grade" ;;
 	answers) packages="$packages gnuplot-nox" ;;
-	test) packages="$packages $grade $lint" ;;
+	test) packages="$packages $grade $lint $tracers" ;;
 	*) die "unknown purpose '$purpose'; use build, vm, demo, test, lint, debug, bench, grade, answers" ;;
 	esac
 done

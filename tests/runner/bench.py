@@ -8,13 +8,12 @@ for others it says so."""
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 
 from . import jobs
-from .common import ROOT, TESTS, Failure, build_tools, say
+from .common import ROOT, TESTS, Failure, build_tools, say, with_libraries
 
 BENCH = os.path.join(TESTS, "bench")
 TOLERANCE = 0.02
@@ -82,15 +81,11 @@ class Bench:
     def pack(self, kernel):
         work = self.lab.work
         build_tools(work, "tmtool", "tmbench", "taskiter")
-        pidstat = shutil.which("pidstat")
         files = [(os.path.join(BENCH, "guest.sh"), "/tests/bench.sh"),
-                 (os.path.join(TESTS, "guest", "lib.sh"), "/tests/lib.sh"),
-                 (pidstat, "/bin/pidstat")]
+                 (os.path.join(TESTS, "guest", "lib.sh"), "/tests/lib.sh")]
         files += [(os.path.join(work, tool), f"/bin/{tool}")
                   for tool in ("tmtool", "tmbench", "taskiter")]
-        linked = subprocess.run(["ldd", pidstat], check=True, capture_output=True,
-                                text=True).stdout
-        files += [(path, path) for path in re.findall(r"(/\S*)", linked)]
+        files += with_libraries("pidstat")
         return self.lab.pack(kernel, files, os.path.join(work, f"{kernel}.cpio"))
 
     def measure(self, kernel, group, cpio):

@@ -2,7 +2,9 @@
 """What the parts of the runner share: places, messages, and the scripts."""
 
 import os
+import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,3 +98,14 @@ def build_tools(directory, *programs):
                               f"O={directory}", *programs], stdout=sys.stderr)
     if status:
         raise Failure(f"cannot build {' '.join(programs)}")
+
+
+def with_libraries(name):
+    """Where an installed program and its libraries lie, for an initramfs."""
+    path = shutil.which(name)
+    if not path:
+        raise Failure(f"no program '{name}'; run scripts/setup.sh")
+    linked = subprocess.run(["ldd", path], check=True, capture_output=True,
+                            text=True).stdout
+    return [(path, f"/bin/{name}")] + \
+        [(library, library) for library in re.findall(r"(/\S*)", linked)]

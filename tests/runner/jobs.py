@@ -11,7 +11,7 @@ import time
 
 from . import suites
 from .common import (CannotBeHad, SCRIPTS, TESTS, build_tools, cache_dir, children,
-                     script)
+                     script, with_libraries)
 from .report import Report
 
 
@@ -48,6 +48,9 @@ def boot(directory, kernel, cpio, limit, options, cmdline):
 
 # Modules of Debian's kernels that are none of ours, for those who look into any.
 DRIVERS = ("loop", "zram", "nbd", "dm-mod", "btrfs")
+
+# Programs of this machine that look at trace events.
+TRACERS = ("trace-cmd", "perf")
 
 
 class Lab:
@@ -107,7 +110,11 @@ class Lab:
         if "drivers" in needs:
             for driver in DRIVERS:
                 arguments += ["-M", driver]
-        for path, place in files:
+        files = list(files)
+        if "tracers" in needs:
+            for tracer in TRACERS:
+                files += with_libraries(tracer)
+        for path, place in dict(files).items():
             arguments += ["-f", f"{path}:{place}"]
         script("initramfs.sh", *arguments)
         return out

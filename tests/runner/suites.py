@@ -8,7 +8,7 @@ A head is a comment in the first lines of a suite:
     #   by-name  *-rt              what else it can run on
     #   memory   128M              of the VM
     #   cpus     1                 of the VM
-    #   needs    disk icount numa kunit leaky drivers
+    #   needs    disk icount numa kunit leaky drivers tracers
     #   cmdline  preempt=full      for the guest's kernel
     #   seconds  77                of CPU, about: the longest are started first
 """
@@ -29,9 +29,9 @@ VARIANTS = {
 
 # What scripts/vm.sh takes for a need; the disk's name comes behind -d. The others are
 # in the guest: kunit is a second module, with the unit tests in it, leaky that of
-# tests/leaky, drivers some of the kernel's own.
+# tests/leaky, drivers some of the kernel's own, tracers programs of this machine.
 NEEDS = {"disk": "-d", "icount": "-I", "numa": "-n", "kunit": None, "leaky": None,
-         "drivers": None}
+         "drivers": None, "tracers": None}
 
 IN_GUEST = [need for need, option in NEEDS.items() if option is None]
 

@@ -17,7 +17,7 @@ struct task_sample;
 
 #define TM_TRACE_KIB(pages) ((u64)(pages) << (PAGE_SHIFT - 10))
 
-/* A state is an int: libtraceevent has a notation of its own for a char. */
+/* A state is a string of one letter: libtraceevent knows no %c. */
 TRACE_EVENT(task_sample,
 	    TP_PROTO(pid_t pid, const struct task_sample *sample,
 		     const char *comm),
@@ -32,8 +32,8 @@ TRACE_EVENT(task_sample,
 			     __field(u64, peak)
 			     __field(int, pid)
 			     __field(u32, threads)
-			     __field(int, state)
 			     __field(u32, exit)
+			     __array(char, state, 2)
 			     __array(char, comm, TASK_COMM_LEN)),
 	    TP_fast_assign(bool final = sample->state == TM_STATE_ENDED;
 
@@ -45,12 +45,13 @@ TRACE_EVENT(task_sample,
 			   __entry->data = TM_TRACE_KIB(sample->data);
 			   __entry->rss = final ? 0 : TM_TRACE_KIB(sample->rss);
 			   __entry->threads = sample->threads;
-			   __entry->state = task_index_to_char(sample->state);
+			   __entry->state[0] = task_index_to_char(sample->state);
+			   __entry->state[1] = '\0';
 			   __entry->time = sample->time;
 			   __entry->exit = final ? sample->exit : 0;
 			   __entry->peak = final ? TM_TRACE_KIB(sample->peak) : 0;
 			   memcpy(__entry->comm, comm, TASK_COMM_LEN);),
-	    TP_printk("pid %d usr %llu sys %llu total %llu stack %llu data %llu rss %llu threads %u state %c time %llu exit %u peak %llu comm %s",
+	    TP_printk("pid %d usr %llu sys %llu total %llu stack %llu data %llu rss %llu threads %u state %s time %llu exit %u peak %llu comm %s",
 		      __entry->pid, __entry->usr, __entry->sys, __entry->total,
 		      __entry->stack, __entry->data, __entry->rss,
 		      __entry->threads, __entry->state, __entry->time,

@@ -280,7 +280,9 @@ kernel_reports="$kernel_reports|INFO: (task .* blocked|trying to register|possib
 kernel_reports="$kernel_reports|rcu: INFO: .*(stall|detected)|DEBUG_LOCKS_WARN_ON"
 kernel_reports="$kernel_reports|list_(add|del) corruption|refcount_t:"
 kernel_reports="$kernel_reports|kmemleak: .* new suspected|.*Objects remaining"
-kernel_reports="$kernel_reports|.*still has objects|kobject: .* failed"
+# No memory (error: -12) is no bug of a module that asks for some.
+kernel_reports="$kernel_reports|.*still has objects"
+kernel_reports="$kernel_reports|kobject: .* failed for .* (with -|\\(error: -([02-9]|1[013-9]))"
 kernel_reports="$kernel_reports|sysfs: cannot create|debugfs: .* already present"
 kernel_reports="$kernel_reports|seq_file: buggy)"
 

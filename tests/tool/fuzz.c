@@ -114,7 +114,7 @@ static void model_remove(struct actor *actor)
 
 static bool is_sampled(const struct actor *actor)
 {
-	return actor->monitored && actor->kind != DEAD;
+	return actor->monitored && actor->kind != DEAD && actor->kind != ZOMBIE;
 }
 
 static bool anyone_sampled(void)
@@ -127,13 +127,20 @@ static bool anyone_sampled(void)
 	return false;
 }
 
+/* A zombie that was added while sampling was stopped has no final sample: it goes. */
 static void model_round(void)
 {
+	struct actor *actor;
 	unsigned int i;
 
-	for (i = 0; i < model.nr_actors; i++)
-		if (is_sampled(&model.actors[i]))
-			model_sample(&model.actors[i]);
+	for (i = 0; i < model.nr_actors; i++) {
+		actor = &model.actors[i];
+		if (is_sampled(actor))
+			model_sample(actor);
+		else if (actor->kind == ZOMBIE && actor->monitored &&
+			 !actor->samples)
+			model_remove(actor);
+	}
 }
 
 /* Numbers as text */
@@ -442,7 +449,7 @@ static void check_counters(const char *path, const struct input *input)
 	}
 }
 
-/* The kthread begins with a round, which takes as long as it takes. */
+/* A round takes as long as it takes. */
 static void wait_for_round(void)
 {
 	unsigned long end = now(CLOCK_MONOTONIC) + 60 * NSEC_PER_SEC;
@@ -451,7 +458,8 @@ static void wait_for_round(void)
 	do {
 		usleep(1000);
 		read_file(STATS_FILE, stats, sizeof(stats));
-	} while (counter(stats, "taken") < model.taken &&
+	} while ((counter(stats, "taken") < model.taken ||
+		  counter(stats, "monitors") > model.monitors) &&
 		 now(CLOCK_MONOTONIC) < end);
 }
 
@@ -718,6 +726,11 @@ static void live_and_die(void)
 
 	if (actor->kind == CHILD && (!actor->monitored || actor->samples)) {
 		end_child(actor->pid, 0);
+		if (actor->monitored && model.sampling) {
+			/* Its final one. */
+			model_sample(actor);
+			wait_for_round();
+		}
 		actor->kind = DEAD;
 	} else if (actor->kind == DEAD && !actor->monitored) {
 		actor->pid = new_child();

@@ -130,7 +130,7 @@ inside='
 	: >/tmp/inside.ready
 	for n in few many; do
 		until [ -e /tmp/inside.$n ]; do usleep 20000; done
-		for _ in 1 2 3 4 5; do
+		for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
 			tmtool timed-read $attribute 4096
 		done >/tmp/inside.read
 		mv /tmp/inside.read /tmp/inside.$n.ns

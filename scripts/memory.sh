@@ -453,11 +453,11 @@ attribute() {
 		if (frame !~ /^0x/)
 			return ""
 		sub(/ .*/, "", frame)
-		if (frame in known)
-			return known[frame]
+		if ((frame, starting) in known)
+			return known[frame, starting]
 		at = hex(frame); s = ""
 		# The size is that of all parts, so what begins last before it is it.
-		if (init && at >= init && at < init + 65536 && (base > at || base < init)) {
+		if (starting && init && at >= init && at < init + 65536 && (base > at || base < init)) {
 			s = name_of(at - init, "init")
 			if (s == "")
 				s = "the-init-function"
@@ -466,7 +466,7 @@ attribute() {
 			if (s == "")
 				s = frame
 		}
-		known[frame] = s
+		known[frame, starting] = s
 		return s
 	}
 	function read_table(file, table,   line, part) {
@@ -489,6 +489,9 @@ attribute() {
 	{
 		n = split($6, frame, ";")
 		found = ""; kind = $2
+		# Where the init function was may have been another module since; of that the
+		# caller is not the kernel starting a module. An area has no stack.
+		starting = $2 == "vmalloc" || $6 ~ /(^|;)do_one_initcall/
 		if (frame[1] == "?")
 			found = "?"
 		for (i = 1; i < n && (found == "" || found ~ /_noprof/); i++) {

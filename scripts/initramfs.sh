@@ -3,7 +3,7 @@
 #
 # initramfs.sh -o OUT -k NAME [-m MODULE.ko] [-f HOSTFILE:GUESTPATH]...
 #	[-M kernelmodule]...
-# packs a guest: busybox, guest-init, what judges memory, the module as
+# packs a guest: busybox, guest-init, the command, what judges memory, the module as
 # /taskmonitor.ko, the given files, and those modules of the kernel NAME that a disk
 # needs or -M names.
 set -eu
@@ -99,7 +99,7 @@ eval "$assignments"
 add "$busybox" /bin/busybox
 add "$tm_scripts/guest-init" /init
 chmod 755 "$root/init"
-for f in leakcheck modmem procmem memory.sh; do
+for f in leakcheck modmem procmem memory.sh taskmonitor; do
 	add "$tm_scripts/$f" "/bin/$f"
 done
 add_kernel_modules

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""answers.py: puts what the tests have seen into docs/answers.md.
+"""answers.py: puts what the tests have seen into docs/answers.md, docs/metrics.md and
+README.md.
 
-    answers.py          runs the suites, and writes their output into the document
-    answers.py check    whether each function that the document names is where it
-                        says, and each of its outputs comes from a test
+    answers.py          runs the suites, and writes their output into the documents
+    answers.py SUITE    runs this one only
+    answers.py check    whether each function that docs/answers.md names is where it
+                        says, and each output comes from a test
 
-In the document an output is a code block behind a line "<!-- output: NAME -->". The
-picture is docs/pressure.svg, made by gnuplot from the figures of the suite pressure.
+In a document an output is a code block behind a line "<!-- output: NAME -->". The
+pictures are docs/pressure.svg, made by gnuplot from the figures of the suite pressure,
+and docs/run.svg, made by taskmonitor plot from the rows of the suite typed.
 """
 
 import os
@@ -18,9 +21,10 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOCUMENT = os.path.join(ROOT, "docs", "answers.md")
+OTHERS = [os.path.join(ROOT, "README.md"), os.path.join(ROOT, "docs", "metrics.md")]
 PICTURE = os.path.join(ROOT, "docs", "pressure.svg")
 # Which kernel shows what: the reserve needs allocations that fail on demand.
-RUNS = [("6.1", "lab"), ("newest-debug", "lab"), ("6.1", "pressure")]
+RUNS = [("6.1", "lab"), ("newest-debug", "lab"), ("6.1", "pressure"), ("6.1", "typed")]
 BLOCK = re.compile(r"(<!-- output: (\w+) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
 PLACE = re.compile(r"`(\w+)\(\)`[^`\n]{0,40}?`(\w+\.[ch])`")
 
@@ -80,23 +84,39 @@ def draw(lines):
                        text=True, check=True)
 
 
-def write():
+def draw_run(lines):
+    """The picture of README.md, as its reader would make it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".rows") as rows:
+        rows.write("\n".join(lines) + "\n")
+        rows.flush()
+        subprocess.run([os.path.join(ROOT, "scripts", "taskmonitor"), "plot", "-i", rows.name,
+                        "-o", os.path.join(ROOT, "docs", "run.svg")], check=True)
+
+
+def write(only=None):
     subprocess.run([os.path.join(ROOT, "scripts", "setup.sh"), "test", "answers"],
                    check=True)
-    found = {"plain": seen_of_plain()}
+    found = {} if only else {"plain": seen_of_plain()}
     for kernel, suite in RUNS:
-        for name, lines in seen(kernel, suite).items():
-            found.setdefault(name, lines)
+        if only in (None, suite):
+            for name, lines in seen(kernel, suite).items():
+                found.setdefault(name, lines)
 
     def fill(match):
         name = match.group(2)
+        if name not in found and only:
+            return match.group(0)
         if name not in found:
             sys.exit(f"answers.py: no test has told {name}")
         return match.group(1) + "\n".join(found[name]) + "\n" + match.group(4)
-    text = BLOCK.sub(fill, read(DOCUMENT))
-    with open(DOCUMENT, "w", encoding="utf-8") as file:
-        file.write(text)
-    draw(found["pressure"])
+    for document in [DOCUMENT, *OTHERS]:
+        text = BLOCK.sub(fill, read(document))
+        with open(document, "w", encoding="utf-8") as file:
+            file.write(text)
+    if "pressure" in found:
+        draw(found["pressure"])
+    if "run_rows" in found:
+        draw_run(found["run_rows"])
 
 
 def check():
@@ -104,11 +124,15 @@ def check():
     text = read(DOCUMENT)
     told = "".join(read(os.path.join(ROOT, "tests", "suites", f"{suite}.sh"))
                    for _, suite in RUNS)
-    for _, name, body, _ in BLOCK.findall(text):
-        if name != "plain" and f"tell_answer {name} " not in told:
-            print(f"docs/answers.md: no test tells {name}")
-        if not body.strip():
-            print(f"docs/answers.md: the output {name} is empty: run scripts/answers.py")
+    for document in [DOCUMENT, *OTHERS]:
+        place = os.path.relpath(document, ROOT)
+        for _, name, body, _ in BLOCK.findall(read(document)):
+            if name != "plain" and f"tell_answer {name} " not in told:
+                print(f"{place}: no test tells {name}")
+            if not body.strip():
+                print(f"{place}: the output {name} is empty: run scripts/answers.py")
+    if "docs/run.svg" not in read(OTHERS[0]) or "tell_answer run_rows " not in told:
+        print("README.md: docs/run.svg is not shown, or no test tells its rows")
     for function, file in PLACE.findall(text):
         path = os.path.join(ROOT, file)
         if not os.path.exists(path) or \
@@ -126,5 +150,7 @@ if __name__ == "__main__":
         check()
     elif not sys.argv[1:]:
         write()
+    elif len(sys.argv) == 2 and sys.argv[1] in [suite for _, suite in RUNS]:
+        write(sys.argv[1])
     else:
         sys.exit(__doc__)

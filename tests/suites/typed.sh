@@ -64,6 +64,26 @@ runs() {
 }
 t 'run loads the module, records the command and its children, ends as it does' runs -
 
+# What README.md and docs/metrics.md show.
+picture() {
+	n=20000
+	[ -z "${answers:-}" ] || n=500000
+	cd /tmp || fail 'no /tmp'
+	# shellcheck disable=SC2016 # the inner shell expands
+	typed 0 run -p 100 -o rows -- sh -c "seq $n >n; sort -r n >r & gzip -k n & "'
+		awk "{ a[NR] = \$1 }" n; wait'
+	for name in seq sort gzip awk; do
+		is "$(grep -c " $name\$" /tmp/complained)" 1 "$name in the summary"
+	done
+	tell_answer run_summary cat /tmp/complained
+	tell_answer run_rows cat rows
+	sleeper
+	add "$pid"
+	typed 0 metrics
+	tell_answer metrics cat /tmp/said
+}
+t 'a run of five processes: who is in its summary' picture
+
 stopped() {
 	stop
 	typed 0 run -- true
@@ -190,13 +210,18 @@ tables() {
 t 'show, --csv, --top, metrics: the figures are those of the module' tables period_ms=100
 
 unloaded() {
+	trap 'mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null' EXIT
 	typed 1 show
 	complains 'the module is not loaded; try: modprobe taskmonitor'
 	load
 	umount /sys/kernel/debug
+	if [ -e /dev/taskmonitor ]; then
+		typed 0 add $$
+		typed 0 show $$
+		return
+	fi
 	typed 1 show
 	complains 'debugfs is not mounted, and there is no /dev/taskmonitor; try: mount -t debugfs debugfs /sys/kernel/debug'
-	mount -t debugfs debugfs /sys/kernel/debug
 }
 t 'no module, no debugfs: it says what to do' unloaded -
 

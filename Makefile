@@ -34,6 +34,10 @@ leakcheck:
 check: lint
 	@tests/run.py -k 6.12 -s lab -s input -s reader -s lifecycle
 
+# The packages taskmonitor-dkms and taskmonitor; OUT= where they go.
+deb:
+	@scripts/deb.sh $(OUT)
+
 bench:
 	@scripts/setup.sh bench
 	@tests/run.py bench
@@ -78,6 +82,7 @@ help:
 	@echo 'make grade M=DIR     grade a solution of the lab: points, evidence, hints'
 	@echo 'make grade-class DIR=D  all solutions in a directory, with a page each'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck'
+	@echo 'make deb             Debian packages: the module for DKMS, and the command'
 	@echo 'make clean           remove what make built here'
 	@echo 'make distclean       and the cache: kernels, sources, logs (2 GB)'
 	@echo
@@ -86,5 +91,5 @@ help:
 	@echo 'fetch is kept in'
 	@echo '$${TASKMONITOR_CACHE:-~/.cache/taskmonitor}.'
 
-.PHONY: all modules clean distclean bench check demo vm leakcheck lint mutants test help \
+.PHONY: all modules clean distclean bench check deb demo vm leakcheck lint mutants test help \
 	grade grade-class grade-check

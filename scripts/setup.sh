@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# setup.sh [build|vm|demo|test|lint|debug|bench|grade|answers]...: installs the Debian
+# setup.sh [build|vm|demo|test|lint|debug|bench|grade|answers|deb|roots]...: installs the Debian
 # packages that the named purposes need and that are not there yet (default:
 # test). No kernel package is ever among them: kernel.sh unpacks those beside.
 set -eu
@@ -18,6 +18,7 @@ lint="$build sparse shellcheck perl python3 pyflakes3 mypy"
 bench="$vm clang bpftool libbpf-dev libelf-dev zlib1g-dev sysstat"
 # What the suite `tracers` runs in the guest.
 tracers='trace-cmd linux-perf'
+deb='build-essential debhelper dh-dkms lintian'
 grade="$vm $debug bubblewrap util-linux python3"
 
 packages=
@@ -31,8 +32,10 @@ for purpose; do
 	bench) packages="$packages $bench" ;;
 	grade) packages="$packages $grade" ;;
 	answers) packages="$packages gnuplot-nox" ;;
+	deb) packages="$packages $deb" ;;
+	roots) packages="$packages mmdebstrap" ;;
 	test) packages="$packages $grade $lint $tracers" ;;
-	*) die "unknown purpose '$purpose'; use build, vm, demo, test, lint, debug, bench, grade, answers" ;;
+	*) die "unknown purpose '$purpose'; use build, vm, demo, test, lint, debug, bench, grade, answers, deb, roots" ;;
 	esac
 done
 

@@ -23,6 +23,7 @@ from .common import ROOT, TESTS, Failure
 # kernel+variant: the same kernel, booted otherwise.
 VARIANTS = {
     "full": {"cmdline": "preempt=full"},
+    "large": {"memory": "512M"},
     "numa": {"needs": ["numa"], "memory": "512M"},
     "traces": {"cmdline": "slub_debug=U"},
 }

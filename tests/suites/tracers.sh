@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The trace event with programs that people have: trace-cmd and perf.
+# The trace event with programs that people have: trace-cmd and perf. They and their
+# libraries are 40 MB, which all suites of one kernel would have: so it is a variant.
 #
 # Suite:
-#   kernels  6.1 6.12
+#   kernels  6.1+large 6.12+large
 #   needs    tracers
-#   memory   512M
 #   seconds  8
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"

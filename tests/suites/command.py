@@ -174,7 +174,9 @@ class Lab:
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
                    "stderr": subprocess.PIPE, "text": True, "cwd": self.root,
                    "env": self.environment()}
-        return subprocess.Popen(self.command(*arguments),  # pylint: disable=consider-using-with
+        # Who starts the tests in the background has SIGINT ignored, and so would we.
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(self.command(*arguments),
                                 **{**options, **more})
 
     def call(self, *arguments, text=None, **more):

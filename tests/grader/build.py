@@ -84,6 +84,9 @@ def copy_sources(module: Module, directory: str, extra: str) -> None:
         if parts:
             file.write(f"{module.name}-y := {' '.join(parts)}\n")
         words = " ".join(shlex.quote(flag) for flag in flags).replace("#", r"\#")
+        # Trace events lie in a directory like that of the kernel's own.
+        if os.path.isdir(os.path.join(directory, "include")):
+            words = "-I/build/include " + words
         file.write(f"ccflags-y := -I$(src) -I/build {words}\n".replace(
             "tm_grade_compat.h", "/build/tm_grade_compat.h"))
 

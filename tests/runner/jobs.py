@@ -155,8 +155,7 @@ def keep_logs(directory, kernel, suite):
     return logs
 
 
-# Not more: when the threads of an emulated guest have to wait for a CPU, one of its
-# CPUs may run code that another has just replaced, and the guest ends in "Oops: int3".
+# A VM that is emulated takes one CPU, however many it has.
 WORKERS = os.cpu_count() or 1
 
 

@@ -217,6 +217,16 @@ SLOW = """#!/bin/sh
 SLOW_FUNCTION = "env() {{ busybox env \"$@\" || return\n" + WAIT + "}}\n. \"$0\"\n"
 
 
+def name_at_rest(pid):
+    """What the process is called when it waits for something, or has ended: where it stops."""
+    limit = time.monotonic() + 10
+    while True:
+        comm, state = re.search(r"\((.*)\) (.)", read(f"/proc/{pid}/stat"), re.DOTALL).groups()
+        if state in "SZ" or time.monotonic() > limit:
+            return comm
+        time.sleep(0.001)
+
+
 class Module:
     """A file that takes a PID as the module does, and has its last row when it ends."""
 
@@ -261,7 +271,7 @@ class Module:
             asked = re.fullmatch(r"(\d+)\n", read(self.file))
             if asked:
                 pid = asked.group(1)
-                self.added.append((pid, read(f"/proc/{pid}/comm").strip()))
+                self.added.append((pid, name_at_rest(pid)))
                 self.followed.append(read(self.follow).strip())
                 living[pid] = True
                 self.replace(rows + f"pid {pid} usr 0 sys 0 total 0 stack 0 data 0 rss 0 "

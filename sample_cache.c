@@ -350,74 +350,69 @@ static void tm_scale_cputime(const struct tm_cputime *now,
 }
 
 /*
- * Fill @sample with what @task, whom @monitor watches, has used up to now.
- *
- * Context: RCU read-side critical section, which keeps @task and its signal
- * struct.
+ * Fill @sample with what wait4() tells of @task, which has ended: of a process the
+ * leader, of a thread its own.
  */
-static void tm_get_sample(struct task_monitor *monitor,
-			  struct task_struct *task, struct task_sample *sample)
-	__must_hold(&monitor->history_lock)
-{
-	struct tm_cputime now;
-
-	lockdep_assert_held(&monitor->history_lock);
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the task may go");
-
-	if (monitor->type == PIDTYPE_TGID) {
-		tm_get_group_cputime(task, &now);
-		sample->threads = READ_ONCE(task->signal->nr_threads);
-	} else {
-		tm_get_task_cputime(task, &now);
-		sample->threads = 1;
-	}
-	tm_scale_cputime(&now, &monitor->baseline);
-
-	sample->usr = monitor->baseline.utime;
-	sample->sys = monitor->baseline.stime;
-	sample->state = task_state_index(task);
-	/* A leader whose place another of its threads takes by exec, just now. */
-	if (sample->state == TM_STATE_ENDED)
-		sample->state = TM_STATE_ZOMBIE;
-	tm_get_memory(task, sample);
-}
-
-/*
- * Fill @sample with what @task, whom @monitor watches, had used in the end, and
- * with what wait4() tells of it; of a thread, with its own.
- *
- * Context: RCU read-side critical section.
- */
-static void tm_get_final(struct task_monitor *monitor, struct task_struct *task,
-			 struct task_sample *sample)
-	__must_hold(&monitor->history_lock)
+static void tm_get_end(enum pid_type type, struct task_struct *task,
+		       struct task_sample *sample)
 {
 	struct signal_struct *signal = task->signal;
 	u32 exit = READ_ONCE(task->exit_code);
 	unsigned long peak = 0;
-	struct tm_cputime now;
 
-	lockdep_assert_held(&monitor->history_lock);
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "threads may go");
-
-	if (monitor->type == PIDTYPE_TGID) {
-		tm_get_group_cputime(task, &now);
-		/* As wait_task_zombie() has it; @task is the leader. */
+	if (type == PIDTYPE_TGID) {
+		/* As wait_task_zombie() has it. */
 		if (READ_ONCE(signal->flags) & SIGNAL_GROUP_EXIT)
 			exit = READ_ONCE(signal->group_exit_code);
 		peak = READ_ONCE(signal->maxrss);
-	} else {
-		tm_get_task_cputime(task, &now);
 	}
-	tm_scale_cputime(&now, &monitor->baseline);
-
-	sample->usr = monitor->baseline.utime;
-	sample->sys = monitor->baseline.stime;
 	sample->state = TM_STATE_ENDED;
 	sample->threads = 0;
 	sample->data = 0;
 	sample->exit = exit;
 	sample->peak = tm_saturate(peak, TM_RSS_BITS);
+}
+
+/*
+ * Fill @sample with what @task, whom @monitor watches, has used up to now, or had
+ * used when it @ended.
+ *
+ * Context: RCU read-side critical section, which keeps @task and its signal
+ * struct.
+ */
+static void tm_get_sample(struct task_monitor *monitor,
+			  struct task_struct *task, bool ended,
+			  struct task_sample *sample)
+	__must_hold(&monitor->history_lock)
+{
+	bool group = monitor->type == PIDTYPE_TGID;
+	struct tm_cputime now;
+	unsigned int threads, state;
+
+	lockdep_assert_held(&monitor->history_lock);
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the task may go");
+
+	if (group)
+		tm_get_group_cputime(task, &now);
+	else
+		tm_get_task_cputime(task, &now);
+	tm_scale_cputime(&now, &monitor->baseline);
+	sample->usr = monitor->baseline.utime;
+	sample->sys = monitor->baseline.stime;
+	if (ended) {
+		tm_get_end(monitor->type, task, sample);
+		return;
+	}
+
+	threads = group ? READ_ONCE(task->signal->nr_threads) : 1;
+	state = task_state_index(task);
+	/* A leader whose place another of its threads takes by exec, just now. */
+	if (state == TM_STATE_ENDED)
+		state = TM_STATE_ZOMBIE;
+	tm_get_memory(task, sample);
+	/* With @data one word, which is written at once. */
+	sample->threads = threads;
+	sample->state = state;
 }
 
 /*
@@ -519,8 +514,8 @@ static bool tm_has_samples(const struct tm_context *tm)
 }
 
 /* Count @sample, or with -1 count it no more, on the node that it lies on. */
-static void tm_count_on_node(struct tm_context *tm, struct task_sample *sample,
-			     int diff)
+static inline void tm_count_on_node(struct tm_context *tm,
+				    struct task_sample *sample, int diff)
 	__must_hold(&tm->list_lock)
 {
 	unsigned long *nr;
@@ -715,15 +710,10 @@ static bool tm_history_cap(struct tm_context *tm, struct task_monitor *monitor,
 	return false;
 }
 
-/*
- * Add @sample, taken of a process called @comm, to the history, which holds no more
- * than max_samples then.
- */
+/* Add @sample to the history, which holds no more than max_samples then. */
 static void tm_history_store(struct tm_context *tm,
 			     struct task_monitor *monitor,
-			     struct task_sample *sample,
-			     const char comm[TASK_COMM_LEN],
-			     struct tm_batch *batch)
+			     struct task_sample *sample, struct tm_batch *batch)
 	__must_hold(&monitor->history_lock)
 {
 	bool more;
@@ -732,7 +722,6 @@ static void tm_history_store(struct tm_context *tm,
 
 	raw_spin_lock(&tm->list_lock);
 	tm_history_add(tm, monitor, sample);
-	memcpy(monitor->comm, comm, TASK_COMM_LEN);
 	more = tm_history_cap(tm, monitor, batch);
 	raw_spin_unlock(&tm->list_lock);
 
@@ -828,13 +817,27 @@ bool tm_is_off_cpu(enum pid_type type, struct task_struct *task)
 }
 
 /*
- * A sample of the process as it is now, not in its history yet, and in @comm its
- * name. That is read without a lock: a process that is just being renamed may show
- * parts of both names, once.
+ * Note how @task is called. It is read without a lock: a process that is just being
+ * renamed may show parts of both names, once.
  */
+static void tm_note_comm(struct tm_context *tm, struct task_monitor *monitor,
+			 const struct task_struct *task)
+	__must_hold(&monitor->history_lock)
+{
+	lockdep_assert_held(&monitor->history_lock);
+
+	/* Only we write it, and mostly it is the same. */
+	if (!memcmp(monitor->comm, task->comm, TASK_COMM_LEN))
+		return;
+	raw_spin_lock(&tm->list_lock);
+	memcpy(monitor->comm, task->comm, TASK_COMM_LEN);
+	raw_spin_unlock(&tm->list_lock);
+}
+
+/* A sample of the process as it is now, or as @ended left it; not in its history yet. */
 static struct task_sample *tm_take_sample(struct tm_context *tm,
 					  struct task_monitor *monitor,
-					  char comm[TASK_COMM_LEN],
+					  struct task_struct *ended,
 					  struct tm_supply *supply)
 	__must_hold(&monitor->history_lock)
 {
@@ -844,14 +847,14 @@ static struct task_sample *tm_take_sample(struct tm_context *tm,
 	lockdep_assert_held(&monitor->history_lock);
 
 	rcu_read_lock();
-	task = tm_monitored_task(monitor);
+	task = ended ?: tm_monitored_task(monitor);
 	if (task) {
 		sample = tm_sample_get_or_recycle(tm, monitor, supply);
 		if (sample)
-			tm_get_sample(monitor, task, sample);
-		memcpy(comm, task->comm, TASK_COMM_LEN);
+			tm_get_sample(monitor, task, ended, sample);
+		tm_note_comm(tm, monitor, task);
 		/* Asked last, so that no figure is that of a dead process. */
-		if (sample && tm_has_ended(monitor->type, task)) {
+		if (sample && !ended && tm_has_ended(monitor->type, task)) {
 			supply->batch.samples[supply->batch.nr++] = sample;
 			sample = ERR_PTR(-ESRCH);
 		}
@@ -860,87 +863,42 @@ static struct task_sample *tm_take_sample(struct tm_context *tm,
 	return sample ?: ERR_PTR(-ENOMEM);
 }
 
-/* Have @sample in the history, and return it with a reference of the caller's. */
-static struct task_sample *tm_sample_save(struct tm_context *tm,
-					  struct task_monitor *monitor,
-					  struct task_sample *sample,
-					  const char comm[TASK_COMM_LEN],
-					  u64 time, struct tm_supply *supply)
-	__must_hold(&monitor->history_lock)
-{
-	lockdep_assert_held(&monitor->history_lock);
-
-	sample->time = time;
-	/* One reference is the history's, the other the caller's. */
-	refcount_set(&sample->ref.refcount, 2);
-	tm_history_store(tm, monitor, sample, comm, &supply->batch);
-	trace_task_sample(pid_nr(monitor->pid), sample, comm);
-	return sample;
-}
-
 /**
  * tm_save_sample() - take a sample of a process and add it to its history
  * @tm: the task monitor
  * @monitor: whom to sample
+ * @ended: NULL; for the final sample the task that has ended, see tm_has_ended(), of
+ *	a process the leader, to which the caller has a reference
  * @time: when the round began, in ns of CLOCK_BOOTTIME
  * @supply: samples to fill; what is dropped to make room goes there, to be reused
  *
  * Context: round_lock held. May sleep, but never waits for memory.
  * Return: the sample with a reference of the caller's own, besides the
  * history's, so that it can be used without a lock. ERR_PTR(-ESRCH) if the
- * process has ended, ERR_PTR(-ENOMEM) if there was no memory, not even to reuse.
+ * process has ended and @ended is NULL, ERR_PTR(-ENOMEM) if there was no memory,
+ * not even to reuse.
  */
 struct task_sample *tm_save_sample(struct tm_context *tm,
-				   struct task_monitor *monitor, u64 time,
+				   struct task_monitor *monitor,
+				   struct task_struct *ended, u64 time,
 				   struct tm_supply *supply)
 	__must_hold(&tm->round_lock)
 {
-	char comm[TASK_COMM_LEN] __uninitialized;
 	struct task_sample *sample;
 
 	lockdep_assert_held(&tm->round_lock);
 
 	mutex_lock(&monitor->history_lock);
-	sample = tm_take_sample(tm, monitor, comm, supply);
-	if (!IS_ERR(sample))
-		sample = tm_sample_save(tm, monitor, sample, comm, time,
-					supply);
-	mutex_unlock(&monitor->history_lock);
-	return sample;
-}
-
-/**
- * tm_save_final() - take the final sample of what has ended, see tm_has_ended()
- * @tm: the task monitor
- * @monitor: who watched it
- * @task: the task, of a process the leader; the caller has a reference
- * @time: when the round began, in ns of CLOCK_BOOTTIME
- * @supply: as for tm_save_sample()
- *
- * Context: round_lock held. May sleep, but never waits for memory.
- * Return: as of tm_save_sample(), but for -ESRCH.
- */
-struct task_sample *tm_save_final(struct tm_context *tm,
-				  struct task_monitor *monitor,
-				  struct task_struct *task, u64 time,
-				  struct tm_supply *supply)
-	__must_hold(&tm->round_lock)
-{
-	struct task_sample *sample;
-
-	lockdep_assert_held(&tm->round_lock);
-
-	mutex_lock(&monitor->history_lock);
-	sample = tm_sample_get_or_recycle(tm, monitor, supply);
-	if (sample) {
-		rcu_read_lock();
-		tm_get_final(monitor, task, sample);
-		rcu_read_unlock();
-		sample = tm_sample_save(tm, monitor, sample, task->comm, time,
-					supply);
+	sample = tm_take_sample(tm, monitor, ended, supply);
+	if (!IS_ERR(sample)) {
+		sample->time = time;
+		/* One reference is the history's, the other the caller's. */
+		refcount_set(&sample->ref.refcount, 2);
+		tm_history_store(tm, monitor, sample, &supply->batch);
+		trace_task_sample(monitor, sample);
 	}
 	mutex_unlock(&monitor->history_lock);
-	return sample ?: ERR_PTR(-ENOMEM);
+	return sample;
 }
 
 #ifdef TASKMONITOR_KUNIT

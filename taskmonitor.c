@@ -986,23 +986,15 @@ static void tm_hooks_exit(struct tm_context *tm)
 
 /* Walks */
 
-/**
- * tm_walk_following() - which monitor a walk passes after another
- * @walk: the walk
- * @at: the other; NULL: before the first
- *
- * Context: list_lock held.
- * Return: the monitor, or NULL at the end.
- */
-struct task_monitor *tm_walk_following(const struct tm_walk *walk,
-				       struct task_monitor *at)
-	__must_hold(&walk->tm->list_lock)
+/* The monitor after @at, or the first if that is NULL; inline, for @over is known. */
+static __always_inline struct task_monitor *
+tm_following(const struct tm_context *tm, enum tm_walk_over over,
+	     struct task_monitor *at)
+	__must_hold(&tm->list_lock)
 {
-	struct tm_context *tm = walk->tm;
-
 	lockdep_assert_held(&tm->list_lock);
 
-	switch (walk->over) {
+	switch (over) {
 	case TM_WALK_LIVING:
 		at = list_prepare_entry(at, &tm->living, living_node);
 		at = list_next_entry(at, living_node);
@@ -1023,6 +1015,21 @@ struct task_monitor *tm_walk_following(const struct tm_walk *walk,
 		at = list_next_entry(at, node);
 		return list_entry_is_head(at, &tm->tasks, node) ? NULL : at;
 	}
+}
+
+/**
+ * tm_walk_following() - which monitor a walk passes after another
+ * @walk: the walk
+ * @at: the other; NULL: before the first
+ *
+ * Context: list_lock held.
+ * Return: the monitor, or NULL at the end.
+ */
+struct task_monitor *tm_walk_following(const struct tm_walk *walk,
+				       struct task_monitor *at)
+	__must_hold(&walk->tm->list_lock)
+{
+	return tm_following(walk->tm, walk->over, at);
 }
 
 /**
@@ -1115,10 +1122,11 @@ static void tm_round_publish(struct tm_context *tm)
  * A sample of @monitor was saved: print it when dynamic debug asks for it, and
  * drop it. By then it may have left the history, and is valid all the same: just
  * before, there are two references to it, the history's and ours, and only the
- * history's can go.
+ * history's can go. Inline: a call costs a fiftieth of a sample.
  */
-static void tm_round_print(struct tm_context *tm, struct task_monitor *monitor,
-			   struct task_sample *sample)
+static inline void tm_round_print(struct tm_context *tm,
+				  struct task_monitor *monitor,
+				  struct task_sample *sample)
 {
 	pr_debug("pid %d usr %llu sys %llu\n", pid_nr(monitor->pid),
 		 sample->usr, sample->sys);
@@ -1173,7 +1181,7 @@ static void tm_round_sample(struct tm_context *tm, struct task_monitor *monitor,
 
 	lockdep_assert_held(&tm->round_lock);
 
-	sample = tm_save_sample(tm, monitor, time, supply);
+	sample = tm_save_sample(tm, monitor, NULL, time, supply);
 	if (!IS_ERR(sample))
 		tm_round_print(tm, monitor, sample);
 	else if (PTR_ERR(sample) == -ESRCH)
@@ -1199,9 +1207,9 @@ static bool tm_round_slice(struct tm_walk *walk, u64 time,
 
 	raw_spin_lock(&tm->list_lock);
 	do {
-		monitor = tm_walk_following(walk, monitor);
+		monitor = tm_following(tm, TM_WALK_LIVING, monitor);
 		/* Children could be born faster than they are sampled. */
-		if (monitor && walk->until && monitor->serial > walk->until)
+		if (monitor && monitor->serial > walk->until)
 			monitor = NULL;
 		if (monitor && !monitor->ended && !monitor->removed)
 			slice[nr++] = monitor;
@@ -1275,7 +1283,7 @@ static bool tm_final_sample(struct tm_context *tm, struct task_monitor *monitor,
 	rcu_read_unlock();
 	if (!over)
 		return false;
-	sample = tm_save_final(tm, monitor, task, time, supply);
+	sample = tm_save_sample(tm, monitor, task, time, supply);
 	if (!IS_ERR(sample))
 		tm_round_print(tm, monitor, sample);
 	tm_monitor_end(tm, monitor, !IS_ERR(sample));
@@ -1668,24 +1676,6 @@ static struct task_monitor *tm_monitor_find_task(pid_t nr)
 	return monitor;
 }
 
-/* Take @monitor back, which has no sample yet. */
-static void tm_monitor_retract(struct tm_context *tm,
-			       struct task_monitor *monitor)
-	__must_hold(&tm->round_lock)
-{
-	struct task_struct *task;
-	LIST_HEAD(gone);
-
-	lockdep_assert_held(&tm->round_lock);
-
-	raw_spin_lock(&tm->list_lock);
-	task = tm_ending_del(tm, monitor);
-	tm_monitor_unlink(tm, monitor, &gone);
-	raw_spin_unlock(&tm->list_lock);
-	tm_monitors_free(&gone);
-	tm_put_task(task);
-}
-
 /*
  * Take the first sample of @monitor, from @supply: of a process that has ended that
  * is its last one, too.
@@ -1708,7 +1698,7 @@ static int tm_monitor_sample(struct tm_context *tm,
 	 */
 	smp_mb();
 	exits = tm_catch_exit(tm, monitor);
-	sample = tm_save_sample(tm, monitor, time, supply);
+	sample = tm_save_sample(tm, monitor, NULL, time, supply);
 	if (!IS_ERR(sample))
 		tm_sample_put(sample, tm);
 	else if (PTR_ERR(sample) != -ESRCH || !exits)
@@ -1747,7 +1737,7 @@ static int tm_monitor_admit(struct tm_context *tm,
 		return 0;
 	err = tm_monitor_sample(tm, monitor, supply);
 	if (err)
-		tm_monitor_retract(tm, monitor);
+		tm_monitor_end(tm, monitor, false);
 	return err;
 }
 

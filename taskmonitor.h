@@ -181,7 +181,8 @@ struct tm_monitor_number {
  * @history_lock: held while a sample is taken and added
  * @baseline: the CPU time of the newest sample ever, below which none may fall:
  *	@utime and @stime; protected by @history_lock
- * @comm: the name of the process when its newest sample was taken
+ * @comm: the name of the process when it was last looked at; written under
+ *	@history_lock too
  * @samples: list of &task_sample, oldest first; grows under @history_lock
  * @nr_samples: their number; likewise
  * @removed: not monitored any more, and the history is gone
@@ -250,7 +251,7 @@ struct task_monitor {
  * @tick_ns_max: how long the longest took
  * @ended: final samples ever taken
  * @followed: children ever added
- * @refused: children not added because of max_monitors, or for want of memory
+ * @refused: children not added because of max_monitors, or as there was no memory
  * @missed: children that were born and ended unseen, as far as is known
  *
  * Protected by &tm_context.list_lock; the shrinker reads @samples without it.
@@ -383,7 +384,7 @@ enum tm_walk_over {
  * @over: which monitors it passes
  * @monitor: where it stands, one of &task_monitor.walks; NULL before the first
  *	and after the last
- * @until: the serial of the last monitor that a round samples; 0: it has no bound
+ * @until: the serial of the last monitor that a round samples
  *
  * Belongs to one thread at a time; @monitor is valid without a lock.
  */
@@ -420,12 +421,9 @@ void tm_supply_fill(struct tm_context *tm, struct tm_supply *supply,
 		    unsigned int nr, gfp_t gfp);
 void tm_batch_free(struct tm_context *tm, struct tm_batch *batch);
 struct task_sample *tm_save_sample(struct tm_context *tm,
-				   struct task_monitor *monitor, u64 time,
+				   struct task_monitor *monitor,
+				   struct task_struct *ended, u64 time,
 				   struct tm_supply *supply);
-struct task_sample *tm_save_final(struct tm_context *tm,
-				  struct task_monitor *monitor,
-				  struct task_struct *task, u64 time,
-				  struct tm_supply *supply);
 bool tm_has_ended(enum pid_type type, struct task_struct *task);
 bool tm_is_off_cpu(enum pid_type type, struct task_struct *task);
 struct task_struct *tm_monitored_task(const struct task_monitor *monitor);

@@ -215,7 +215,7 @@ static inline struct task_sample *tm_test_sample(struct kunit *test,
 	struct tm_supply supply = { };
 
 	mutex_lock(&tm->round_lock);
-	sample = tm_save_sample(tm, monitor, time, &supply);
+	sample = tm_save_sample(tm, monitor, NULL, time, &supply);
 	mutex_unlock(&tm->round_lock);
 	if (!IS_ERR(sample))
 		tm_sample_put(sample, tm);

@@ -42,7 +42,7 @@ static void tm_test_references(struct kunit *test)
 	struct tm_supply none = { };
 
 	mutex_lock(&tm->round_lock);
-	sample = tm_save_sample(tm, monitor, 7, &none);
+	sample = tm_save_sample(tm, monitor, NULL, 7, &none);
 	mutex_unlock(&tm->round_lock);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(sample));
 	KUNIT_EXPECT_EQ(test, kref_read(&sample->ref), 2U);
@@ -92,7 +92,7 @@ static void tm_test_batch(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, supply.batch.nr, 3U);
 	last = supply.batch.samples[2];
 	mutex_lock(&tm->round_lock);
-	sample = tm_save_sample(tm, monitor, 1, &supply);
+	sample = tm_save_sample(tm, monitor, NULL, 1, &supply);
 	mutex_unlock(&tm->round_lock);
 	KUNIT_EXPECT_PTR_EQ(test, (void *)sample, last);
 	KUNIT_EXPECT_EQ(test, supply.batch.nr, 2U);

@@ -161,7 +161,8 @@ static bool tm_test_slice(struct tm_walk *walk, u64 time)
 static void tm_test_slices(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
+	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING,
+				.until = U64_MAX };
 	struct task_monitor *m[TM_BULK_MAX + 3];
 
 	tm_test_monitors(test, m, ARRAY_SIZE(m));
@@ -179,7 +180,8 @@ static void tm_test_slices(struct kunit *test)
 static void tm_test_slice_ends(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
+	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING,
+				.until = U64_MAX };
 	struct task_monitor *m[TM_BULK_MAX + 3];
 	int i;
 
@@ -199,7 +201,8 @@ static void tm_test_slice_ends(struct kunit *test)
 static void tm_test_slice_skips(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
+	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING,
+				.until = U64_MAX };
 	struct tm_walk reader = { .tm = tm, .over = TM_WALK_ALL };
 	struct task_monitor *m[2];
 

@@ -13,15 +13,16 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 
+struct task_monitor;
 struct task_sample;
 
 #define TM_TRACE_KIB(pages) ((u64)(pages) << (PAGE_SHIFT - 10))
 
 /* A state is a string of one letter: libtraceevent knows no %c. */
 TRACE_EVENT(task_sample,
-	    TP_PROTO(pid_t pid, const struct task_sample *sample,
-		     const char *comm),
-	    TP_ARGS(pid, sample, comm),
+	    TP_PROTO(const struct task_monitor *monitor,
+		     const struct task_sample *sample),
+	    TP_ARGS(monitor, sample),
 	    TP_STRUCT__entry(__field(u64, usr)
 			     __field(u64, sys)
 			     __field(u64, total)
@@ -37,7 +38,7 @@ TRACE_EVENT(task_sample,
 			     __array(char, comm, TASK_COMM_LEN)),
 	    TP_fast_assign(bool final = sample->state == TM_STATE_ENDED;
 
-			   __entry->pid = pid;
+			   __entry->pid = pid_nr(monitor->pid);
 			   __entry->usr = sample->usr;
 			   __entry->sys = sample->sys;
 			   __entry->total = final ? 0 : TM_TRACE_KIB(sample->total);
@@ -50,7 +51,7 @@ TRACE_EVENT(task_sample,
 			   __entry->time = sample->time;
 			   __entry->exit = final ? sample->exit : 0;
 			   __entry->peak = final ? TM_TRACE_KIB(sample->peak) : 0;
-			   memcpy(__entry->comm, comm, TASK_COMM_LEN);),
+			   memcpy(__entry->comm, monitor->comm, TASK_COMM_LEN);),
 	    TP_printk("pid %d usr %llu sys %llu total %llu stack %llu data %llu rss %llu threads %u state %s time %llu exit %u peak %llu comm %s",
 		      __entry->pid, __entry->usr, __entry->sys, __entry->total,
 		      __entry->stack, __entry->data, __entry->rss,

@@ -504,10 +504,9 @@ static struct miscdevice tm_device = {
 /**
  * struct tm_pipe - where a reader of the pipe is
  * @lock: protects all that follows
- * @cursor: in the history that is being read
+ * @cursor: in the history that is being read; a pass shows what came after @shown,
+ *	up to @until: one round, while the reader keeps up
  * @shown: of all samples, those up to this time have been shown
- * @passing: a pass is under way, which shows those up to @cursor.until: of one
- *	round, while the reader keeps up
  * @seeking: the place in the history is still to be found
  * @serial: of the monitor that was the last when the pass began
  * @living: over those that have not ended, from the first in each pass
@@ -524,7 +523,6 @@ struct tm_pipe {
 	struct mutex lock;	/* one reader at a time */
 	struct tm_cursor cursor;
 	u64 shown;
-	bool passing;
 	bool seeking;
 	u64 serial;
 	struct tm_walk living;
@@ -551,7 +549,6 @@ static void tm_pipe_begin(struct tm_pipe *pipe)
 
 	/* Pairs with tm_round_publish(). */
 	pipe->cursor.until = smp_load_acquire(&tm->published);
-	pipe->passing = true;
 	raw_spin_lock(&tm->list_lock);
 	pipe->serial = tm->serial;
 	tm_walk_move(&pipe->ended, pipe->since.monitor, &gone);
@@ -579,7 +576,6 @@ static void tm_pipe_end(struct tm_pipe *pipe)
 	LIST_HEAD(gone);
 
 	WRITE_ONCE(pipe->shown, pipe->cursor.until);
-	pipe->passing = false;
 	do {
 		raw_spin_lock(&tm->list_lock);
 		monitor = tm_walk_following(&pipe->since, pipe->since.monitor);
@@ -706,7 +702,8 @@ static bool tm_pipe_fill(struct tm_pipe *pipe)
 			tm_pipe_pin(pipe);
 		if (cursor->nr_pinned)
 			return true;
-		if (!pipe->passing) {
+		/* The last pass is over. */
+		if (cursor->until == pipe->shown) {
 			if (!tm_pipe_is_late(pipe))
 				return false;
 			tm_pipe_begin(pipe);
@@ -842,6 +839,7 @@ static int tm_pipe_set_start(struct tm_pipe *pipe)
 	if (mutex_lock_interruptible(&tm->round_lock))
 		return -ERESTARTSYS;
 	pipe->shown = tm->round_time;
+	pipe->cursor.until = pipe->shown;
 	raw_spin_lock(&tm->list_lock);
 	if (!list_empty(&tm->ended))
 		tm_walk_move(&pipe->since,

@@ -203,10 +203,9 @@ spin() {
 	read -r took taken </tmp/spun
 }
 
-# daemon FORMAT NAME: the same job done from outside.
-daemon_us=1000
+# daemon FORMAT NAME: the same job done from outside, each $daemon_us.
 daemon() {
-	tmbench daemon "$1" "$daemon_us" /tmp/ten &
+	tmbench daemon "$1" "$daemon_us" /tmp/watched &
 	daemon=$!
 	ms 100
 	spin
@@ -214,19 +213,26 @@ daemon() {
 	figure "$2" "$(lost "$alone" "$took")"
 }
 
-group_spin() {
-	crowd 500 1000
-	sed -n 1,10p /tmp/crowd >/tmp/ten
+# watched NAME COUNT PERIOD_MS LEAST: what the program loses beside those who watch the
+# first COUNT of the crowd that often: daemons, and the module, with LEAST samples.
+watched() {
+	sed -n "1,$2p" /tmp/crowd >/tmp/watched
+	daemon_us=${3}000
 	spin
 	alone=$took
-	daemon statm spin_statm
-	daemon status spin_status
-	load period_ms=1
-	monitor 1 10
+	daemon statm "$1_statm"
+	daemon status "$1_status"
+	load period_ms="$3"
+	monitor 1 "$2"
 	ms 100
 	spin
-	cmp_int "$taken" -gt 9900 'samples taken'
-	figure spin_module "$(lost "$alone" "$took")"
+	cmp_int "$taken" -gt "$4" 'samples taken'
+	figure "$1_module" "$(lost "$alone" "$took")"
+}
+
+group_spin() {
+	crowd 500 1000
+	watched spin 10 1 9900
 	period "$round_ms"
 	monitor 11 500
 	ms 100
@@ -336,20 +342,9 @@ group_forks() {
 # A hundredth of a second each, all processes of a machine.
 group_machine() {
 	crowd 150 1000
-	sed -n 1,150p /tmp/crowd >/tmp/ten
-	spin
-	alone=$took
-	daemon_us=10000
-	daemon statm machine_statm
-	daemon status machine_status
 	figure machine_bpf "$(awk -v ns="$(taskiter 21 /tmp/crowd)" \
 		'BEGIN { printf "%.3f\n", 100 * ns / 10000000 }')"
-	load period_ms=10
-	monitor 1 150
-	ms 100
-	spin
-	cmp_int "$taken" -gt 14500 'samples taken'
-	figure machine_module "$(lost "$alone" "$took")"
+	watched machine 150 10 14500
 }
 
 # A round of the living, and an add, with and without 100,000 that have ended.

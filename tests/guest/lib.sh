@@ -145,6 +145,11 @@ has_rows() {
 	[ "$(nr_rows "$@")" -ge "$least" ]
 }
 
+# has_final PID: likewise.
+has_final() {
+	rows "$1" | grep -q ' state X '
+}
+
 # whole_rows: prints what of stdin is not a row, or not one to its end.
 whole_rows() {
 	{
@@ -156,6 +161,11 @@ whole_rows() {
 # field NAME: that figure of every row on stdin.
 field() {
 	awk -v name="$1" '{ for (i = 1; i < NF; i += 2) if ($i == name) print $(i + 1) }'
+}
+
+# cpu_ns: the CPU time of every row on stdin.
+cpu_ns() {
+	awk '{ printf "%.0f\n", $4 + $6 }'
 }
 
 # Started processes are killed when the test is over. Sets $pid.
@@ -313,6 +323,30 @@ other_threads() {
 	done
 }
 
+# fork_with_pid PID COMMAND...: COMMAND as a process of that number.
+fork_with_pid() {
+	tool fork-as "$@"
+	kill_at_end "$1"
+}
+
+# has_state PID LETTER: for wait_for.
+has_state() {
+	[ "$(awk '$1 == "State:" { print $2 }' "/proc/$1/status")" = "$2" ]
+}
+
+# tasks: the task structs of the machine.
+tasks() {
+	shrink=/sys/kernel/slab/task_struct/shrink
+	[ ! -e $shrink ] || echo 1 >$shrink
+	awk '$1 == "task_struct" { print $2 }' /proc/slabinfo
+}
+
+# few_tasks N: for wait_for.
+few_tasks() {
+	drop_caches
+	[ "$(tasks)" -le "$1" ]
+}
+
 gone() {
 	! [ -d "/proc/$1" ]
 }
@@ -363,6 +397,12 @@ nothing_left() {
 	is "$nr_kthreads" 0 'kthreads left'
 	# A shrinker that is left would be called now, and is not there any more.
 	drop_caches
+}
+
+# load_fails ERROR "PARAMETERS": and leaves nothing.
+load_fails() {
+	is "$(tmtool insmod /taskmonitor.ko "$2")" "$1" "insmod $2"
+	nothing_left
 }
 
 # is_dead PID: it has ended, if not been reaped, and holds no file open.

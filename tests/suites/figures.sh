@@ -21,11 +21,6 @@ ticks() {
 	sed 's/.*) //' "$1" | awk '{ print $12 + $13 }'
 }
 
-# cpu: the CPU time of each row on stdin, in ns.
-cpu() {
-	awk '{ printf "%.0f\n", $4 + $6 }'
-}
-
 # next_row PID: waits for a sample that is not there yet. Sets $row.
 next_row() {
 	nr=$(($(nr_rows "$1") + 1))
@@ -39,13 +34,13 @@ bracketed() {
 	low=$(ticks "${2:-/proc/$1/stat}")
 	next_row "$1"
 	high=$(ticks "${2:-/proc/$1/stat}")
-	ours=$(echo "$row" | cpu)
+	ours=$(echo "$row" | cpu_ns)
 	cmp_int "$ours" -ge $((low * 10000000 - 10000000)) 'ns, after /proc'
 	cmp_int "$ours" -le $((high * 10000000 + 20000000)) 'ns, before /proc'
 }
 
 cpu_reached() {
-	[ "$(rows "$1" | tail -n 1 | cpu)" -ge "$2" ]
+	[ "$(rows "$1" | tail -n 1 | cpu_ns)" -ge "$2" ]
 }
 
 # used PID MS: waits until its samples say so.
@@ -141,11 +136,6 @@ leaderless() {
 t 'usr and sys go on where the first thread is gone' leaderless period_ms=20
 
 # Memory, threads, state
-
-# has_state PID LETTER
-has_state() {
-	[ "$(awk '$1 == "State:" { print $2 }' "/proc/$1/status")" = "$2" ]
-}
 
 # new_round PID: its next sample, without waiting for the period.
 new_round() {
@@ -441,12 +431,6 @@ exited() {
 }
 t 'trap 7 the history of an exited process stays, as it is, until removed' \
 	exited period_ms=10
-
-# as NUMBER COMMAND...: with that PID, which no process has.
-fork_with_pid() {
-	tool fork-as "$@"
-	kill_at_end "$1"
-}
 
 reused() {
 	fork_with_pid 20000 tmtool threads 3

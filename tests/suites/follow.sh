@@ -13,10 +13,6 @@
 hour=period_ms=3600000
 follow="follow=1 $hour"
 
-has_final() {
-	rows "$1" | grep -q ' state X '
-}
-
 # forker COUNT: is monitored, and forks so many at SIGUSR1. Sets $forker.
 forker() {
 	tool forks "$1" usr1
@@ -194,17 +190,6 @@ everything() {
 t 'follow=1 target=1 at load: every user process' everything \
 	'follow=1 target=1 period_ms=100'
 
-tasks() {
-	shrink=/sys/kernel/slab/task_struct/shrink
-	[ ! -e $shrink ] || echo 1 >$shrink
-	awk '$1 == "task_struct" { print $2 }' /proc/slabinfo
-}
-
-few_tasks() {
-	drop_caches
-	[ "$(tasks)" -le $((before + 60)) ]
-}
-
 storm() {
 	load "$@"
 	tool forks 1000000 usr1
@@ -227,7 +212,7 @@ unload() {
 	before=$(tasks)
 	storm follow=1 period_ms=5
 	storm follow=1 period_ms=1000 max_samples=1
-	wait_for 60 few_tasks || fail "$(tasks) tasks, $before before"
+	wait_for 60 few_tasks $((before + 60)) || fail "$(tasks) tasks, $before before"
 }
 t 'trap 5 the module is unloaded in a storm of forks and exits' unload -
 

@@ -289,19 +289,13 @@ tid_idle() {
 }
 t 'a TID shows its own CPU time and state only' tid_idle period_ms=20
 
-# as NUMBER: a sleeping process of that number, which is free. Sets $pid.
-fork_with_pid() {
-	tool fork-as "$1" sleep 100000
-	kill_at_end "$1"
-}
-
 namesake() {
-	fork_with_pid 20000
+	fork_with_pid 20000 sleep 100000
 	add 20000
 	kill -9 20000
 	wait_for 10 stat_is ended -eq 1 || fail 'no final row'
 	wait_for 10 gone 20000 || fail 'a killed process stays'
-	fork_with_pid 20000
+	fork_with_pid 20000 sleep 100000
 	is "$(stat_of monitors)" 1 'monitors'
 	add 20000
 	is "$(answer 20000)" EEXIST 'adding the new one twice'
@@ -345,7 +339,7 @@ namespaced() {
 	mkdir /tmp/inside
 	trap ': >/tmp/inside/remove; : >/tmp/inside/end' EXIT
 	# A number that is not in use inside.
-	fork_with_pid 20000
+	fork_with_pid 20000 sleep 100000
 	add 20000
 	add 2
 	rows >/tmp/outside

@@ -120,12 +120,6 @@ lives() {
 }
 t 'ten lives of the module leave nothing' lives -
 
-# load_fails ERROR "PARAMETERS"
-load_fails() {
-	is "$(tmtool insmod /taskmonitor.ko "$2")" "$1" "insmod $2"
-	nothing_left
-}
-
 # allocations_of "PARAMETERS": how many a load asks for. None of them fails.
 allocations_of() {
 	tmtool fail-nth 100000 insmod /taskmonitor.ko "$1" >/tmp/answer

@@ -366,12 +366,6 @@ storm() {
 }
 t 'trap 5 adding, removing, killing, reclaim, reading, stop and start in parallel' storm period_ms=1
 
-# load_fails ERROR "PARAMETERS": the load fails and leaves nothing.
-load_fails() {
-	is "$(tmtool insmod /taskmonitor.ko "$2")" "$1" "insmod $2"
-	nothing_left
-}
-
 failed_loads() {
 	load_fails EINVAL period_ms=0
 	load_fails EINVAL period_ms=3600001

@@ -217,10 +217,6 @@ waits() {
 t 'a reader waits for a round, an end, a PID that is added, a signal; rmmod is EBUSY' \
 	waits $hour
 
-has_state() {
-	[ "$(awk '$1 == "State:" { print $2 }' "/proc/$1/status")" = "$2" ]
-}
-
 given() {
 	drop_caches
 	stat_is samples -lt 1500

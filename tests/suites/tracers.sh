@@ -19,11 +19,7 @@ traced() {
 	add "$one"
 	"$@" sh -c "sleep 1; kill -9 $one; sleep 1" >/tmp/tracer 2>&1 ||
 		fail "$(tail -n 3 /tmp/tracer)"
-	wait_for 20 has_final || fail 'no final row'
-}
-
-has_final() {
-	rows "$one" | grep -q ' state X '
+	wait_for 20 has_final "$one" || fail 'no final row'
 }
 
 # The last rows, as the event has them.

@@ -1360,8 +1360,8 @@ static unsigned int tm_final_round(struct tm_context *tm, bool last)
 }
 
 /*
- * The pause between an exit and the first look whether it is over: more exits come
- * meanwhile. Where a look finds nothing the next pause is twice as long, for an
+ * The pause between an exit and the first look whether it is over: others may
+ * exit by then. Where a look finds nothing the next pause is twice as long, for an
  * exit may hang, on a network file system for hours.
  */
 #define TM_FINAL_PAUSE_MIN_NS	NSEC_PER_MSEC

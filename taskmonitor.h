@@ -16,8 +16,8 @@
  *   list_lock     raw spinlock: the lists of monitors, the links of all
  *                 histories, the eviction order, the counters.
  *
- * Reclaim takes list_lock only. A hold ends after a slice at most, however many
- * monitors and samples there are: TM_BULK_MAX monitors or evictions, or
+ * Reclaim takes list_lock only. A hold ends after a slice at most, of any
+ * number of monitors and samples: TM_BULK_MAX monitors or evictions, or
  * TM_PIN_MAX references. Nothing is allocated, freed, formatted or printed under
  * it. It is a raw spinlock because a task that holds it must not lose the CPU: a
  * mutex that a SCHED_IDLE reader holds while it is preempted stops sampling and

@@ -3,7 +3,7 @@
 #
 # guest.sh GROUP: measures the figures of one group, in a VM where a nanosecond
 # is an instruction, and writes them to fd 3: "NAME VALUE". One group a VM, so
-# that a figure is the same whatever else is asked for.
+# that a figure does not depend on the others that are asked for.
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -73,7 +73,7 @@ nothing_given() {
 	grep -q ' 0$' /tmp/drop
 }
 
-# What a drop takes that finds nothing; whatever else there was is gone then.
+# What a drop takes that finds nothing; what else there was is gone then.
 empty_drop() {
 	wait_for 10 nothing_given || fail 'there is always something to give back'
 	for _ in 1 2 3 4 5; do

@@ -102,7 +102,7 @@ each_fault() {
 }
 
 # chance_faults PROBABILITY: at most one allocation fails for each time that
-# one_fault is called, whichever, of a task that is marked with make-it-fail.
+# one_fault is called, any of a task that is marked with make-it-fail.
 chance_faults() {
 	faults=0
 	echo 1 >/sys/kernel/debug/failslab/task-filter

@@ -104,7 +104,7 @@ static void tm_test_row(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, memcmp(row, want, end - row), 0);
 }
 
-/* A name is one word, whatever is in it, and what is in it can be told. */
+/* A name is one word with anything in it, and what is in it can be told. */
 static void tm_test_name(struct kunit *test)
 {
 	static const struct {
@@ -350,7 +350,7 @@ static void tm_test_newest_order(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kref_read(&again->ref), 1U);
 }
 
-/* Of more than fit the newest stay, whichever comes first. */
+/* Of more than fit the newest stay, in any order of coming. */
 static void tm_test_newest_full(struct kunit *test)
 {
 	struct tm_newest *newest = kunit_kzalloc(test, sizeof(*newest),

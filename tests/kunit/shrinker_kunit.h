@@ -56,7 +56,7 @@ static void tm_test_last(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tm_count(tm, 0), 1UL);
 }
 
-/* Oldest first by time, in whichever history and order of adding. */
+/* Oldest first by time, in any history and order of adding. */
 static void tm_test_order(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);

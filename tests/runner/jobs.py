@@ -155,7 +155,7 @@ def keep_logs(directory, kernel, suite):
     return logs
 
 
-# A VM that is emulated takes one CPU, however many it has.
+# A VM that is emulated takes one CPU, with any number of its own.
 WORKERS = os.cpu_count() or 1
 
 

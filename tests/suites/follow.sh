@@ -13,7 +13,7 @@
 hour=period_ms=3600000
 follow="follow=1 $hour"
 
-# forker COUNT: is monitored, and forks so many at SIGUSR1. Sets $forker.
+# forker COUNT: is monitored, and forks COUNT times at SIGUSR1. Sets $forker.
 forker() {
 	tool forks "$1" usr1
 	forker=$pid

@@ -215,7 +215,7 @@ split() {
 	is "$(printf x | tmtool writev $file 1)" EINVAL 'writev of junk'
 	is "$(stat_of monitors)" 1 'monitors'
 }
-t 'debugfs takes one PID per write(2), however many there are on a file' split
+t 'debugfs takes one PID per write(2), any number on a file' split
 
 offsets() {
 	with_history

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What things cost, in a VM where a nanosecond is an instruction: a row, an
-# evicted sample, a monitored process each cost the same, however many there are.
+# evicted sample, a monitored process each cost the same, with any number of them.
 #
 # Suite:
 #   kernels  6.1 6.12

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Reading the history: complete, in order and never twice, however slowly and
-# whichever part of it is reclaimed or removed.
+# while any part of it is reclaimed or removed.
 #
 # Suite:
 #   kernels  6.1+numa 6.12+full

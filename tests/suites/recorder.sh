@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The end of what is monitored: one last row, whatever the period, with what
+# The end of what is monitored: one last row, with any period and what
 # wait4(2) tells of it.
 #
 # Suite:

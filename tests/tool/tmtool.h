@@ -155,8 +155,8 @@ int cmd_end_stop(int argc, char **argv);
 /* A process, its child, and two children of that, at SIGUSR1, if said. */
 int cmd_family(int argc, char **argv);
 /*
- * At SIGUSR1 so many PID namespaces, each with a process whose child is in the next;
- * at SIGUSR1 the last forks COUNT children that exit at once. "ready" after each.
+ * At SIGUSR1 LEVELS PID namespaces, each with a process whose child is in the next; at
+ * SIGUSR1 the last forks COUNT children that exit at once. "ready" after each.
  */
 int cmd_deep(int argc, char **argv);
 /* COUNT children, one after the other, that exit at once; at SIGUSR1, if said. */

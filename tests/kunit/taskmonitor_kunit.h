@@ -299,6 +299,30 @@ static void tm_test_index_rcu(struct kunit *test)
 	rcu_read_unlock();
 }
 
+/* Two threads that exit at once may each believe to be the last: one end. */
+static void tm_test_exits_twice(struct kunit *test)
+{
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct tm_context *tm = tm_test_tm(test);
+	struct task_struct *task;
+
+	tm_set_sampling(tm, true);
+	rcu_read_lock();
+	task = tm_monitored_task(monitor);
+	tm_note_exit(tm, monitor->pid, monitor->type, task);
+	tm_note_exit(tm, monitor->pid, monitor->type, task);
+	rcu_read_unlock();
+
+	KUNIT_EXPECT_EQ(test, tm->nr_ending, 1U);
+	KUNIT_EXPECT_PTR_EQ(test, monitor->ending, task);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&tm->ending));
+	raw_spin_lock(&tm->list_lock);
+	task = tm_ending_del(tm, monitor);
+	raw_spin_unlock(&tm->list_lock);
+	KUNIT_EXPECT_TRUE(test, list_empty(&tm->ending));
+	tm_put_task(task);
+}
+
 static struct kunit_case tm_monitor_cases[] = {
 	KUNIT_CASE(tm_test_deadline),
 	KUNIT_CASE(tm_test_period),
@@ -310,6 +334,7 @@ static struct kunit_case tm_monitor_cases[] = {
 	KUNIT_CASE(tm_test_slice_skips),
 	KUNIT_CASE(tm_test_living),
 	KUNIT_CASE(tm_test_index_rcu),
+	KUNIT_CASE(tm_test_exits_twice),
 	KUNIT_CASE(tm_test_add_remove),
 	{ }
 };

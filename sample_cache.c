@@ -698,16 +698,18 @@ static bool tm_history_cap(struct tm_context *tm, struct task_monitor *monitor,
 	__must_hold(&tm->list_lock)
 {
 	unsigned long max = READ_ONCE(tm->max_samples);
-	unsigned int room = TM_BULK_MAX - batch->nr;
+	unsigned int room;
 
 	lockdep_assert_held(&tm->list_lock);
 
-	while (max && monitor->nr_samples > max) {
-		if (!room--)
-			return true;
+	if (!max || monitor->nr_samples <= max)
+		return false;
+	for (room = TM_BULK_MAX - batch->nr; room; room--) {
 		tm_history_evict(tm, monitor, &tm->stats.capped, batch);
+		if (monitor->nr_samples <= max)
+			return false;
 	}
-	return false;
+	return true;
 }
 
 /* Add @sample to the history, which holds no more than max_samples then. */

@@ -1199,21 +1199,24 @@ static bool tm_round_slice(struct tm_walk *walk, u64 time,
 {
 	struct task_monitor *slice[TM_BULK_MAX] __uninitialized;
 	struct task_monitor *monitor = walk->monitor;
-	unsigned int i, nr = 0, passed = 0;
 	struct tm_context *tm = walk->tm;
+	unsigned int i, passed, nr = 0;
+	u64 until = walk->until;
 	LIST_HEAD(gone);
 
 	lockdep_assert_held(&tm->round_lock);
 
 	raw_spin_lock(&tm->list_lock);
-	do {
+	for (passed = 0; passed < TM_BULK_MAX; passed++) {
 		monitor = tm_following(tm, TM_WALK_LIVING, monitor);
 		/* Children could be born faster than they are sampled. */
-		if (monitor && monitor->serial > walk->until)
+		if (!monitor || monitor->serial > until) {
 			monitor = NULL;
-		if (monitor && !monitor->ended && !monitor->removed)
+			break;
+		}
+		if (!monitor->ended && !monitor->removed)
 			slice[nr++] = monitor;
-	} while (monitor && ++passed < TM_BULK_MAX);
+	}
 	tm_walk_move(walk, monitor, &gone);
 	raw_spin_unlock(&tm->list_lock);
 	tm_monitors_free(&gone);

@@ -69,13 +69,15 @@ never=/tmp/never
 [ -p $never ] || mkfifo $never
 exec 9<>$never
 
-# wait_for SECONDS COMMAND...: polls until the command succeeds.
+# wait_for SECONDS COMMAND...: polls until the command succeeds, which may itself take
+# long.
 wait_for() {
-	tries=$(($1 * 50))
+	read -r up _ </proc/uptime
+	deadline=$((${up%.*} + $1 + 1))
 	shift
 	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || return 1
+		read -r up _ </proc/uptime
+		[ "${up%.*}" -lt $deadline ] || return 1
 		# shellcheck disable=SC3045 # busybox has it
 		read -r -t 0.02 _ <&9 || :
 	done

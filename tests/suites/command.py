@@ -10,13 +10,18 @@
 """Prints KTAP. TASKMONITOR_ROOT is a made-up / for each case."""
 
 import contextlib
+import fcntl
 import os
+import pty
 import re
+import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -318,6 +323,60 @@ def case_table(lab):
     return lab.expect(["show", "-i", saved(lab), "--top"], 0, TABLE)
 
 
+def next_table(terminal):
+    """What --top has drawn when it begins to wait for a key."""
+    drawn = b""
+    limit = time.monotonic() + 20
+    while not drawn.endswith(b"(q ends)\r\n"):
+        if not select.select([terminal], [], [], limit - time.monotonic())[0]:
+            return f"{drawn!r} and no more"
+        drawn += os.read(terminal, 4096)
+    return drawn.decode().replace("\r\n", "\n")
+
+
+def drawn_until(lab, end, status):
+    """What is wrong with --top on a terminal of five lines; end() ends it."""
+    wrong = []
+    file = saved(lab)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 5, 80, 0, 0))
+    before = termios.tcgetattr(theirs)
+    lines = TABLE.splitlines(keepends=True)
+    with lab.start("show", "-i", file, "--top", stdin=theirs, stdout=theirs) as process:
+        for shown in lines[1:3], lines[1:2]:
+            expected = f"\033[H\033[J{lines[0]}{''.join(shown)}(q ends)\n"
+            table = next_table(ours)
+            if table != expected:
+                wrong.append(f"it draws {table!r}, not {expected!r}")
+            write(file, "".join(row for row in ROWS.splitlines(keepends=True)
+                                if row.split()[1] == lines[1].split()[0]))
+        end(process, ours)
+        complaint = process.stderr.read() if finish(process) else "HUNG"
+    if complaint or process.returncode != status:
+        wrong.append(f"it ends with {process.returncode} and says {complaint!r}")
+    if termios.tcgetattr(theirs) != before:
+        wrong.append("the terminal is not as it was")
+    os.close(ours)
+    os.close(theirs)
+    return wrong
+
+
+def finish(process):
+    """Whether it ends; if not it is killed."""
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return False
+    return True
+
+
+def case_top(lab):
+    """show --top: refreshed until q or a signal, and the terminal as it was"""
+    return drawn_until(lab, lambda process, terminal: os.write(terminal, b"q"), 0) + \
+        drawn_until(lab, lambda process, terminal: process.terminate(), 128 + 15)
+
+
 def case_metrics(lab):
     """metrics: the living by their last rows, and the statistics, for the collector"""
     lab.module()
@@ -570,6 +629,8 @@ MISTAKES = (
     ("large numbers are cut", '"%.9f", ns / 1000000000', '"%d", ns', case_metrics),
     ("names stay one word", "comm = decode(f[\"comm\"])", "comm = f[\"comm\"]", case_csv),
     ("the ended count as busy", 'is[i] == "X" ? -1 : share[i], at', "-share[i], at", case_table),
+    ("the terminal stays raw", "trap 'stty \"$before\"' EXIT", ":", case_top),
+    ("q is a key like others", '[ "$key" != q ]', ":", case_top),
     ("the last rows are the first", "count[i] > n ? count[i] - n + 1 : 1", "1", case_show),
     ("the memory falls to 0 at the end", "i < n[k] || !ended[k]", "1", case_plot),
     ("a short interval makes a peak", "at[k, j] < least", "at[k, j] < 0", case_plot),

@@ -820,7 +820,8 @@ bool tm_is_off_cpu(enum pid_type type, struct task_struct *task)
 
 /*
  * Note how @task is called. It is read without a lock: a process that is just being
- * renamed may show parts of both names, once.
+ * renamed may show parts of both names, once. Up to 6.12 at least a long name has no
+ * NUL for a moment: the last byte is left out, and ours is always one.
  */
 static void tm_note_comm(struct tm_context *tm, struct task_monitor *monitor,
 			 const struct task_struct *task)
@@ -828,11 +829,11 @@ static void tm_note_comm(struct tm_context *tm, struct task_monitor *monitor,
 {
 	lockdep_assert_held(&monitor->history_lock);
 
-	/* Only we write it, and mostly it is the same. */
+	/* It is written under both locks, so it may be read under one. */
 	if (!memcmp(monitor->comm, task->comm, TASK_COMM_LEN))
 		return;
 	raw_spin_lock(&tm->list_lock);
-	memcpy(monitor->comm, task->comm, TASK_COMM_LEN);
+	memcpy(monitor->comm, task->comm, TASK_COMM_LEN - 1);
 	raw_spin_unlock(&tm->list_lock);
 }
 

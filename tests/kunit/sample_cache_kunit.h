@@ -354,6 +354,25 @@ static void tm_test_stats_lock(struct kunit *test)
 	put_task_struct(init);
 }
 
+/* A name that is just being written has no NUL. */
+static void tm_test_name_without_end(struct kunit *test)
+{
+	struct task_monitor *monitor = tm_test_monitor(test);
+	struct tm_test *fixture = test->priv;
+	char *comm = fixture->threads[0]->comm;
+	char name[TASK_COMM_LEN];
+
+	memcpy(name, comm, TASK_COMM_LEN);
+	memset(comm, 'x', TASK_COMM_LEN);
+	tm_test_sample(test, monitor, 1);
+	memcpy(comm, name, TASK_COMM_LEN);
+
+	KUNIT_EXPECT_EQ(test, monitor->comm[TASK_COMM_LEN - 2], 'x');
+	KUNIT_EXPECT_EQ(test, monitor->comm[TASK_COMM_LEN - 1], '\0');
+	tm_test_sample(test, monitor, 2);
+	KUNIT_EXPECT_STREQ(test, monitor->comm, name);
+}
+
 static void tm_test_saturate(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, tm_saturate(0, 36), 0ULL);
@@ -382,6 +401,7 @@ static struct kunit_case tm_sample_cases[] = {
 	KUNIT_CASE(tm_test_borrowed_mm),
 	KUNIT_CASE(tm_test_task_lock),
 	KUNIT_CASE(tm_test_stats_lock),
+	KUNIT_CASE(tm_test_name_without_end),
 	KUNIT_CASE(tm_test_saturate),
 	{ }
 };

@@ -592,10 +592,13 @@ def case_signals(lab):
             wrong.append(f"SIGINT: {process.returncode}")
         # Its own business, and its own status.
         with lab.start("run", "--", "sh", "-c", "trap 'echo got; exit 7' TERM; echo begun; "
-                       "while :; do sleep 0.1; done") as process:
+                       "while :; do sleep 0.1; done", start_new_session=True) as process:
             process.stdout.readline()
             process.send_signal(signal.SIGTERM)
             out = end(process)
+            # A command that was not told goes on.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         if process.returncode != 7 or out != "got\n":
             wrong.append(f"a handler's status: {process.returncode} {out!r}")
     return wrong

@@ -306,37 +306,42 @@ group_others() {
 	figure pidstat "$(ratio "$(($(pidstat_cpu 6) - once))" 2500)"
 }
 
-# forked: $forking and $exiting, what a fork takes, and an exit; the least of three
-# times many, for a whole series may be slower by a hundred.
-forked() {
-	for _ in 1 2 3; do
-		bench forks 1001
-	done >/tmp/forks
-	forking=$(cut -d ' ' -f 1 /tmp/forks | sort -n | head -n 1)
-	exiting=$(cut -d ' ' -f 2 /tmp/forks | sort -n | head -n 1)
-	note "$1: a fork $forking, an exit $exiting"
-}
-
-# forks NAME: what they take more than without the module.
+# forks NAME: one more series, of what a fork takes, and an exit.
 forks() {
-	forked "$1"
-	figure "fork_$1" "$((forking - base_fork))"
-	figure "exit_$1" "$((exiting - base_exit))"
+	bench forks 501 >>"/tmp/forks.$1"
 }
 
+# middle NAME FIELD: of its eight series, for one may be slower by a hundred.
+middle() {
+	cut -d ' ' -f "$2" "/tmp/forks.$1" | sort -n |
+		awk 'NR == 4 || NR == 5 { n += $1 } END { printf "%.0f", n / 2 }'
+}
+
+# dearer NAME: than without the module.
+dearer() {
+	note "$1: a fork $(middle "$1" 1), an exit $(middle "$1" 2)"
+	figure "fork_$1" "$(($(middle "$1" 1) - $(middle none 1)))"
+	figure "exit_$1" "$(($(middle "$1" 2) - $(middle none 2)))"
+}
+
+# In turn, for what a series takes drifts.
 group_forks() {
 	crowd 10 1000
-	forked 'the first ones'
-	forked 'without the module'
-	base_fork=$forking
-	base_exit=$exiting
-	load period_ms=3600000
-	monitor 1 10
-	forks off
-	echo 1 >$parameters/follow
-	forks follow
-	add $$
-	forks child
+	bench forks 501 >/dev/null
+	for _ in 1 2 3 4 5 6 7 8; do
+		forks none
+		load period_ms=3600000
+		monitor 1 10
+		forks off
+		echo 1 >$parameters/follow
+		forks follow
+		add $$
+		forks child
+		rmmod taskmonitor
+	done
+	for name in off follow child; do
+		dearer $name
+	done
 }
 
 # A hundredth of a second each, all processes of a machine.

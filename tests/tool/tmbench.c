@@ -56,12 +56,6 @@ static unsigned long median(void)
 	return values[nr_values / 2];
 }
 
-static unsigned long least(void)
-{
-	qsort(values, nr_values, sizeof(*values), compare);
-	return values[0];
-}
-
 static unsigned long mean(void)
 {
 	unsigned long sum = 0;
@@ -517,9 +511,9 @@ static int cmd_forks(int argc, char **argv)
 			die("waitpid");
 		ends[i] = now(CLOCK_MONOTONIC) - *exits;
 	}
-	forking = least();
+	forking = median();
 	memcpy(values, ends, sizeof(ends));
-	printf("%lu %lu\n", forking, least());
+	printf("%lu %lu\n", forking, median());
 	return 0;
 }
 

@@ -548,6 +548,21 @@ def case_run(lab):
     return wrong
 
 
+def case_unrecorded(lab):
+    """run: says how many children could not be recorded"""
+    stats = lab.path("sys/kernel/debug/taskmonitor_stats")
+    lab.module()
+    more = f"sed -i 's/^missed .*/missed 5/; s/^refused .*/refused 2/' {stats}"
+    with Module(lab):
+        wrong = lab.expect(["run", "--", "sh", "-c", more], 0, "",
+                           "taskmonitor: 7 children could not be recorded: see refused and "
+                           f"missed in {stats}\n")
+        _, _, said = lab.call("run", "--", "true")
+    if "could not" in said:
+        wrong.append(f"nothing was missed, and it says {said}")
+    return wrong
+
+
 def case_refused(lab):
     """run: what cannot be recorded is not run"""
     lab.module()
@@ -642,6 +657,8 @@ MISTAKES = (
     ("bad use is any failure", "\texit 2\n", "\texit 1\n", case_misuse),
     ("the exit status is that of the summary", 'exit "$status"', "exit 0", case_run),
     ("it runs before it is recorded", 'read -r _ <"$0" && exec', "exec", case_run),
+    ("what was missed before counts", 'unrecorded=$(unrecorded)', "unrecorded=0",
+     case_unrecorded),
     ("peak is what was last seen", 'peak[b] = f["peak"]', "0", case_run),
     ("follow stays on", 'env echo "$follow" >', "echo >/dev/null ", case_run),
     ("a signal is not handed on", 'kill -s "$1" "$child" 2>/dev/null', ":", case_signals),

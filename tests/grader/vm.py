@@ -78,7 +78,7 @@ class Guest:
         self.work = work
         # Before 6.12 that is the only way to have a cache fail on demand.
         self.failing = ",".join(["slub_debug=A"] + source.caches()) if self.debug else ""
-        several = not source.functions or source.t7q1().word == "ok"
+        several = not source.functions or source.t7q1().word != "fail"
         parameters = source.parameters() or parameters_of(ko)
         self.plan = {"module": name, "parameters": " ".join(parameters),
                      "settable": " ".join(source.settable()),

@@ -70,7 +70,7 @@ never=/tmp/never
 exec 9<>$never
 
 # wait_for SECONDS COMMAND...: polls until the command succeeds, which may itself take
-# long.
+# long, but calls no wait_for.
 wait_for() {
 	read -r up _ </proc/uptime
 	deadline=$((${up%.*} + $1 + 1))
@@ -265,6 +265,12 @@ add_ended() {
 
 drop_caches() {
 	echo 2 >/proc/sys/vm/drop_caches
+}
+
+# few_samples N: for wait_for.
+few_samples() {
+	drop_caches
+	stat_is samples -lt "$1"
 }
 
 # balanced: all that was taken is there or accounted for.

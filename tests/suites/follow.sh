@@ -62,15 +62,11 @@ ten_thousand() {
 	wait_for 300 has_final "$forker" || fail 'the parent does not end'
 	cmp_int "$(($(forks_so_far) - forks))" -ge "$n" 'forks that the kernel counted'
 	followed "$n"
-	wait_for 60 given || fail "$(stat_of samples) samples stay"
+	wait_for 60 few_samples 8 || fail "$(stat_of samples) samples stay"
 	cmp_int "$(stat_of monitors)" -le "$(stat_of samples)" 'entries without a sample'
 	balanced
 }
 
-given() {
-	drop_caches
-	stat_is samples -lt 8
-}
 t 'ten thousand short children in a row: none lost, and their entries go with their history' \
 	ten_thousand "$follow"
 

@@ -217,11 +217,6 @@ waits() {
 t 'a reader waits for a round, an end, a PID that is added, a signal; rmmod is EBUSY' \
 	waits $hour
 
-given() {
-	drop_caches
-	stat_is samples -lt 1500
-}
-
 # The entry at which the reader stands goes when it goes on, or is closed.
 reclaimed() {
 	monitored_crowd 30
@@ -237,7 +232,7 @@ reclaimed() {
 	period 3600000
 	start
 	wait_for 20 stat_is monitors -le 31 || fail 'no round'
-	wait_for 60 given || fail "$(stat_of samples) samples stay"
+	wait_for 60 few_samples 1500 || fail "$(stat_of samples) samples stay"
 	rows | without_name >/tmp/left
 	: >"$got"
 	rest

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Reading the history: complete, in order and never twice, however slowly and
-# while any part of it is reclaimed or removed.
+# Reading the history: complete, in order and never twice, also slowly and while
+# parts of it are reclaimed or removed.
 #
 # Suite:
 #   kernels  6.1+numa 6.12+full

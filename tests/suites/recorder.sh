@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The end of what is monitored: one last row, with any period and what
-# wait4(2) tells of it.
+# The end of what is monitored: one last row, at once, with what wait4(2) tells
+# of it.
 #
 # Suite:
 #   kernels  6.12 6.1-rt newest-debug
@@ -264,15 +264,11 @@ reclaimed() {
 	tmtool leave $file 200
 	wait_for 20 stat_is ended -eq 200 || fail "$(stat_of ended) of 200 final rows"
 	is "$(stat_of monitors)" 200 'monitors'
-	wait_for 60 given || fail "$(stat_of samples) samples stay"
+	wait_for 60 few_samples 8 || fail "$(stat_of samples) samples stay"
 	cmp_int "$(stat_of monitors)" -le "$(stat_of samples)" 'entries without a sample'
 	balanced
 }
 
-given() {
-	drop_caches
-	stat_is samples -lt 8
-}
 t 'the entry of an ended process goes with its last sample' reclaimed $hour
 
 tracing=/sys/kernel/tracing

@@ -11,7 +11,6 @@
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/lib.sh"
 
-
 # traced COMMAND...: it traces what a process does, and its end. Sets $one.
 traced() {
 	sleeper

@@ -505,7 +505,7 @@ static struct miscdevice tm_device = {
  * struct tm_pipe - where a reader of the pipe is
  * @lock: protects all that follows
  * @cursor: in the history that is being read; a pass shows what came after @shown,
- *	up to @until: one round, while the reader keeps up
+ *	up to &tm_cursor.until: one round, while the reader keeps up
  * @shown: of all samples, those up to this time have been shown
  * @seeking: the place in the history is still to be found
  * @serial: of the monitor that was the last when the pass began

@@ -513,7 +513,10 @@ static bool tm_has_samples(const struct tm_context *tm)
 	return !RB_EMPTY_ROOT(&tm->evict_tree.rb_root);
 }
 
-/* Count @sample, or with -1 count it no more, on the node that it lies on. */
+/*
+ * Count @sample, or with -1 count it no more, on the node that it lies on. Inline: most
+ * machines have one.
+ */
 static inline void tm_count_on_node(struct tm_context *tm,
 				    struct task_sample *sample, int diff)
 	__must_hold(&tm->list_lock)

@@ -278,8 +278,9 @@ static void tm_put_task(struct task_struct *task)
 }
 
 /*
- * Record that the process of @monitor has ended, @final: with its last sample. An
- * entry that has no sample goes at once, others with their last sample.
+ * Record that the process of @monitor has ended, @final: with its last sample; or that
+ * it could not be sampled when it was added. An entry that has no sample goes at once,
+ * others with their last sample.
  */
 static void tm_monitor_end(struct tm_context *tm, struct task_monitor *monitor,
 			   bool final)
@@ -986,7 +987,7 @@ static void tm_hooks_exit(struct tm_context *tm)
 
 /* Walks */
 
-/* The monitor after @at, or the first if that is NULL; inline, for @over is known. */
+/* The monitor after @at, or the first if that is NULL. Inline: a round knows @over. */
 static __always_inline struct task_monitor *
 tm_following(const struct tm_context *tm, enum tm_walk_over over,
 	     struct task_monitor *at)
@@ -1189,9 +1190,9 @@ static void tm_round_sample(struct tm_context *tm, struct task_monitor *monitor,
 }
 
 /*
- * Sample the next TM_BULK_MAX living monitors. They stay valid without a lock:
- * only under round_lock does a living one end or is it removed. Returns whether
- * there are more.
+ * Sample the next TM_BULK_MAX living monitors of @walk, which passes those. They stay
+ * valid without a lock: only under round_lock does a living one end or is it removed.
+ * Returns whether there are more.
  */
 static bool tm_round_slice(struct tm_walk *walk, u64 time,
 			   struct tm_supply *supply)

@@ -16,9 +16,9 @@
  *   list_lock     raw spinlock: the lists of monitors, the links of all
  *                 histories, the eviction order, the counters.
  *
- * Reclaim takes list_lock only. A hold ends after a slice at most, of any
- * number of monitors and samples: TM_BULK_MAX monitors or evictions, or
- * TM_PIN_MAX references. Nothing is allocated, freed, formatted or printed under
+ * Reclaim takes list_lock only. With any number of monitors and samples a hold
+ * ends after a slice: TM_BULK_MAX monitors or evictions, or TM_PIN_MAX
+ * references. Nothing is allocated, freed, formatted or printed under
  * it. It is a raw spinlock because a task that holds it must not lose the CPU: a
  * mutex that a SCHED_IDLE reader holds while it is preempted stops sampling and
  * reclaim for seconds, and priority inheritance does not help, since the tasks
@@ -251,7 +251,7 @@ struct task_monitor {
  * @tick_ns_max: how long the longest took
  * @ended: final samples ever taken
  * @followed: children ever added
- * @refused: children not added because of max_monitors, or as there was no memory
+ * @refused: children not added because of max_monitors, or because there was no memory
  * @missed: children that were born and ended unseen, as far as is known
  *
  * Protected by &tm_context.list_lock; the shrinker reads @samples without it.
@@ -384,7 +384,7 @@ enum tm_walk_over {
  * @over: which monitors it passes
  * @monitor: where it stands, one of &task_monitor.walks; NULL before the first
  *	and after the last
- * @until: the serial of the last monitor that a round samples
+ * @until: the serial of the last monitor that a round samples; others ignore it
  *
  * Belongs to one thread at a time; @monitor is valid without a lock.
  */

@@ -119,17 +119,19 @@ def causes(finding: Finding) -> set[str]:
 
 def grade(submission: Submission, findings: list[Finding], assumed: list[str],
           points: dict[str, int]) -> Grade:
-    """A mistake costs the first question that shows it, and no other one."""
+    """A mistake costs the first question that shows it, and no other one; but where it
+    is in the way of a first look, on each kernel, all that nothing shows."""
     scores = []
     charged: dict[str, str] = {}
     for question in questions.table():
         own = []
-        for finding in findings:
-            if finding.question != question.name:
-                continue
+        seen = [finding for finding in findings if finding.question == question.name]
+        shown = any(finding.word != "none" and finding.where != "source" and
+                    not finding.at_survey for finding in seen)
+        for finding in seen:
             first = [charged[cause] for cause in sorted(causes(finding))
                      if cause in charged]
-            if first:
+            if first and (shown or not finding.at_survey):
                 finding = Finding(finding.question, "none", finding.trap,
                                   f"as in {first[0]}: {finding.text}", finding.where)
             own.append(finding)

@@ -42,6 +42,7 @@ class Finding:
     trap: int
     text: str
     where: str
+    at_survey: bool = False     # so this kernel shows nothing of the module
 
 
 @dataclass
@@ -143,7 +144,7 @@ class Guest:
             asked, at_survey = self.read(lines, said, status)
             if at_survey:
                 for name in todo:
-                    self.add(name, "bad", at_survey.trap, at_survey.text)
+                    self.add(name, "bad", at_survey.trap, at_survey.text).at_survey = True
                 break
             todo = [name for name in todo if name not in asked]
             # Without an answer there would be none the next time either.

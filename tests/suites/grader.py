@@ -262,6 +262,18 @@ def test_charged_once():
     assert by["T1Q4"].verdict == "fail" and by["T2Q2"].verdict == "unseen"
 
 
+def test_never_seen():
+    """a module that no kernel lets look at has none of the points that are to be seen"""
+    text = "at this step: insmod: the kernel reports: Kernel panic - not syncing: gone"
+    lost = [Finding(name, "bad", 0, text, kernel, True)
+            for name in ("T1Q2", "T7Q3") for kernel in ("6.1", "6.1-debug")]
+    _, by = scores(lost)
+    assert by["T1Q2"].verdict == by["T7Q3"].verdict == "fail"
+    _, by = scores([f for f in lost if f.where != "6.1"] +
+                   [Finding(name, "ok", 0, "added", "6.1") for name in ("T1Q2", "T7Q3")])
+    assert by["T1Q2"].verdict == "fail" and by["T7Q3"].verdict == "pass"
+
+
 def test_points():
     """pass, partly, fail; words only; what no kernel here shows takes no points"""
     grade, by = scores([

@@ -131,6 +131,8 @@ def check():
                 print(f"{place}: no test tells {name}")
             if not body.strip():
                 print(f"{place}: the output {name} is empty: run scripts/answers.py")
+            for row in re.findall(r"^pid \d.* time \d+\b(?!.* comm ).*$", body, re.MULTILINE):
+                print(f"{place}: '{row}' has no name: run scripts/answers.py")
     if "docs/run.svg" not in read(OTHERS[0]) or "tell_answer run_rows " not in told:
         print("README.md: docs/run.svg is not shown, or no test tells its rows")
     for function, file in PLACE.findall(text):

@@ -1190,11 +1190,11 @@ static void tm_round_sample(struct tm_context *tm, struct task_monitor *monitor,
 }
 
 /*
- * Sample the next TM_BULK_MAX living monitors of @walk, which passes those. They stay
- * valid without a lock: only under round_lock does a living one end or is it removed.
- * Returns whether there are more.
+ * Sample the next TM_BULK_MAX living monitors of @walk, which passes those, up to the
+ * serial @until. They stay valid without a lock: only under round_lock does a living one
+ * end or is it removed. Returns whether there are more.
  */
-static bool tm_round_slice(struct tm_walk *walk, u64 time,
+static bool tm_round_slice(struct tm_walk *walk, u64 until, u64 time,
 			   struct tm_supply *supply)
 	__must_hold(&walk->tm->round_lock)
 {
@@ -1202,7 +1202,6 @@ static bool tm_round_slice(struct tm_walk *walk, u64 time,
 	struct task_monitor *monitor = walk->monitor;
 	struct tm_context *tm = walk->tm;
 	unsigned int i, passed, nr = 0;
-	u64 until = walk->until;
 	LIST_HEAD(gone);
 
 	lockdep_assert_held(&tm->round_lock);
@@ -1241,14 +1240,14 @@ static ktime_t tm_round(struct tm_context *tm, u64 *took)
 	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
 	struct tm_supply supply __uninitialized;
 	ktime_t start, end;
-	u64 time;
+	u64 time, until;
 
 	tm_supply_init(&supply);
 	mutex_lock(&tm->round_lock);
 	start = ktime_get();
 	time = tm_round_begin(tm);
-	walk.until = READ_ONCE(tm->serial);
-	while (tm_round_slice(&walk, time, &supply))
+	until = READ_ONCE(tm->serial);
+	while (tm_round_slice(&walk, until, time, &supply))
 		cond_resched();
 	tm->resumed = false;
 	tm_batch_free(tm, &supply.batch);

@@ -384,7 +384,6 @@ enum tm_walk_over {
  * @over: which monitors it passes
  * @monitor: where it stands, one of &task_monitor.walks; NULL before the first
  *	and after the last
- * @until: the serial of the last monitor that a round samples; others ignore it
  *
  * Belongs to one thread at a time; @monitor is valid without a lock.
  */
@@ -392,7 +391,6 @@ struct tm_walk {
 	struct tm_context *tm;
 	enum tm_walk_over over;
 	struct task_monitor *monitor;
-	u64 until;
 };
 
 /* taskmonitor.c: who is monitored, and when */

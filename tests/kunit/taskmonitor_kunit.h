@@ -151,7 +151,7 @@ static bool tm_test_slice(struct tm_walk *walk, u64 time)
 	bool more;
 
 	mutex_lock(&walk->tm->round_lock);
-	more = tm_round_slice(walk, time, &supply);
+	more = tm_round_slice(walk, U64_MAX, time, &supply);
 	tm_batch_free(walk->tm, &supply.batch);
 	mutex_unlock(&walk->tm->round_lock);
 	return more;
@@ -161,8 +161,7 @@ static bool tm_test_slice(struct tm_walk *walk, u64 time)
 static void tm_test_slices(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING,
-				.until = U64_MAX };
+	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
 	struct task_monitor *m[TM_BULK_MAX + 3];
 
 	tm_test_monitors(test, m, ARRAY_SIZE(m));
@@ -180,8 +179,7 @@ static void tm_test_slices(struct kunit *test)
 static void tm_test_slice_ends(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING,
-				.until = U64_MAX };
+	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
 	struct task_monitor *m[TM_BULK_MAX + 3];
 	int i;
 
@@ -201,8 +199,7 @@ static void tm_test_slice_ends(struct kunit *test)
 static void tm_test_slice_skips(struct kunit *test)
 {
 	struct tm_context *tm = tm_test_tm(test);
-	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING,
-				.until = U64_MAX };
+	struct tm_walk walk = { .tm = tm, .over = TM_WALK_LIVING };
 	struct tm_walk reader = { .tm = tm, .over = TM_WALK_ALL };
 	struct task_monitor *m[2];
 

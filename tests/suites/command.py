@@ -334,8 +334,8 @@ def next_table(terminal):
     return drawn.decode().replace("\r\n", "\n")
 
 
-def drawn_until(lab, end, status):
-    """What is wrong with --top on a terminal of five lines; end() ends it."""
+def drawn_until(lab, finish, status):
+    """What is wrong with --top on a terminal of five lines; finish() ends it."""
     wrong = []
     file = saved(lab)
     ours, theirs = pty.openpty()
@@ -350,8 +350,8 @@ def drawn_until(lab, end, status):
                 wrong.append(f"it draws {table!r}, not {expected!r}")
             write(file, "".join(row for row in ROWS.splitlines(keepends=True)
                                 if row.split()[1] == lines[1].split()[0]))
-        end(process, ours)
-        complaint = process.stderr.read() if finish(process) else "HUNG"
+        finish(process, ours)
+        complaint = end(process, 1)
     if complaint or process.returncode != status:
         wrong.append(f"it ends with {process.returncode} and says {complaint!r}")
     if termios.tcgetattr(theirs) != before:
@@ -359,16 +359,6 @@ def drawn_until(lab, end, status):
     os.close(ours)
     os.close(theirs)
     return wrong
-
-
-def finish(process):
-    """Whether it ends; if not it is killed."""
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return False
-    return True
 
 
 def case_top(lab):
@@ -574,10 +564,10 @@ def case_refused(lab):
     return wrong
 
 
-def end(process):
-    """What it says until its end, which does not take long."""
+def end(process, stream=0):
+    """What it says until its end, which does not take long; 1: what it complains of."""
     try:
-        return process.communicate(timeout=10)[0]
+        return process.communicate(timeout=10)[stream]
     except subprocess.TimeoutExpired:
         process.kill()
         return "HUNG"

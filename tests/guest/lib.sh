@@ -69,15 +69,21 @@ never=/tmp/never
 [ -p $never ] || mkfifo $never
 exec 9<>$never
 
+# find_uptime: sets $up, in seconds, without a process.
+find_uptime() {
+	read -r up _ </proc/uptime
+	up=${up%.*}
+}
+
 # wait_for SECONDS COMMAND...: polls until the command succeeds, which may itself take
 # long, but calls no wait_for.
 wait_for() {
-	read -r up _ </proc/uptime
-	deadline=$((${up%.*} + $1 + 1))
+	find_uptime
+	deadline=$((up + $1 + 1))
 	shift
 	until "$@"; do
-		read -r up _ </proc/uptime
-		[ "${up%.*}" -lt $deadline ] || return 1
+		find_uptime
+		[ "$up" -lt $deadline ] || return 1
 		# shellcheck disable=SC3045 # busybox has it
 		read -r -t 0.02 _ <&9 || :
 	done
@@ -365,8 +371,8 @@ pause_ms() {
 }
 
 uptime_s() {
-	read -r up _ </proc/uptime
-	echo "${up%.*}"
+	find_uptime
+	echo "$up"
 }
 
 # uptime_cs: in hundredths of a second.

@@ -53,7 +53,7 @@ t 'the device has the same rows, the same writes and the same errors' same $hour
 group() {
 	sleeper
 	add "$pid"
-	! tmtool as-nobody cat $device 2>/dev/null || fail 'any user may read it'
+	! tmtool as-nobody cat $device 2>/dev/null || fail 'a user who is not root reads it'
 	chgrp 65534 $device
 	chmod 640 $device
 	is "$(tmtool as-nobody cat $device)" "$(cat $file)" 'what the group reads'

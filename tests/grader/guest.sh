@@ -192,10 +192,6 @@ add() {
 	esac
 }
 
-remove() {
-	echo "-$1" >"$control"
-}
-
 # Without a file that takes them there is no stopping.
 stop() {
 	[ -n "$switch" ] && echo stop >"$switch"

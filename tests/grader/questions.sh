@@ -746,18 +746,19 @@ namespace() {
 	esac
 }
 
-# The process that is being shown is removed.
+# The process that is being shown is removed. By a file that is open already and stays
+# so: what opening and closing does to other readers is another question.
 reader_goes_on() {
 	step 34 'the process that is being read is removed'
 	sleeper
 	late=$pid
 	add "$late"
 	periods 90
-	exec 5<"$history"
+	exec 5<"$history" 6>"$control"
 	dd bs=256 count=1 <&5 2>/dev/null >/dev/null
-	remove "$watched"
+	echo "-$watched" >&6
 	timeout 10 cat <&5 >/tmp/rest
-	exec 5<&-
+	exec 5<&- 6>&-
 	canon "$watched" </tmp/rest | awk -v pid="$late" '$2 == pid' | grep -q . ||
 		part 34 'the file ends where the process is removed that is being read'
 }

@@ -309,19 +309,19 @@ load_for_survey() {
 		bad - "insmod fails: $(head -c 200 /tmp/insmod)"
 }
 
-# How long from one row to the next, as most of them are.
+# How long from one row to the next, over three of them.
 measure_period() {
-	last='' period=1000
-	for _ in 1 2 3 4; do
+	first='' period=1000
+	for rounds in 0 1 2 3; do
 		had=$(nr_rows)
 		wait_for 40 grown 1 || break
 		at=$(uptime_cs)
-		[ -z "$last" ] || period=$(((at - last) * 10))
-		last=$at
+		[ -n "$first" ] || first=$at
+		[ "$rounds" -eq 0 ] || period=$(((at - first) * 10 / rounds))
 	done
 	[ "$period" -ge 10 ] || period=10
-	# Polled every 20 ms; what is meant is a round number.
-	[ "$period" -lt 300 ] || period=$(((period + 25) / 50 * 50))
+	# A round number is meant, and a timeout in jiffies is late by up to 32 of 1,000 ms.
+	[ "$period" -lt 300 ] || period=$(((period + 15) / 50 * 50))
 }
 
 survey() {

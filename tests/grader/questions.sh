@@ -739,7 +739,10 @@ namespace() {
 	unshare -f -p sh -c 'echo $$ >"$0"; exec sleep "$1"' "$control" \
 		$((period * 3 / 1000 + 5)) 2>/tmp/ns &
 	kill_at_end $!
+	had=$(nr_rows "$watched")
 	periods 2
+	# Where nothing is sampled any more, as after another mistake, it cannot be seen.
+	grown 1 "$watched" || return 0
 	new=$(rows | field pid | sort -u | grep -vxFf /tmp/pids | tr '\n' ' ')
 	case $new in
 	'' | '1 ') part 29 "1, written in a namespace of its own, is taken for ${new:-nothing}" ;;

@@ -205,14 +205,39 @@ def test_crash():
 
 def test_report_at_survey():
     """a report before the first question costs one, and the others are asked"""
+    first = "survey begin - -\nsurvey known - period='500'\nsurvey ok - it loads\n" \
+            "survey step 19 rmmod, as the question ends\n"
+    second = "T1Q2 begin - -\nT1Q2 ok - rows\nT1Q2 end - -\nall over - -\n"
+    for report, panics, costs in (
+            ("WARNING: bad unlock balance detected!", False, ("T6Q3", 15)),
+            ("BUG task_sample: Objects remaining in task_sample", False, ("T1Q4", 19)),
+            ("BUG task_sample: Objects remaining in task_sample", True, ("T1Q4", 19))):
+        made = guest()
+        plans = []
+        told = [(first, report, 5) if panics else
+                (f"{first}survey report - {report}\nsurvey reboot - -\n", "", 0),
+                (second, "", 0)]
+
+        def boot(todo):
+            plans.append((todo, list(made.known)))
+            text, said, status = told.pop(0)
+            return words(text), said, status
+        made.boot = boot
+        findings = made.ask(["T1Q2"]).findings
+        assert plans == [(["T1Q2"], []), (["T1Q2"], ["period='500'"])], plans
+        assert [(f.question, f.word, f.trap) for f in findings] == \
+            [(costs[0], "bad", costs[1]), ("T1Q2", "ok", 0)], findings
+
+
+def test_left_at_rmmod():
+    """objects that are left after a question cost T1Q4, and that one nothing"""
     made = guest()
-    asked, survey = made.read(words(
-        "survey begin - -\nsurvey ok - it loads\nsurvey step 19 rmmod\n"
-        "survey report - WARNING: bad unlock balance detected!\nsurvey end - -\n"
-        "T1Q2 begin - -\nT1Q2 ok - rows\nT1Q2 end - -\nall over - -\n"), "", 0)
-    assert asked == {"T1Q2"} and not survey
-    assert [(f.question, f.word, f.trap) for f in made.result.findings] == \
-        [("T6Q3", "bad", 15), ("T1Q2", "ok", 0)], made.result.findings
+    asked, _ = made.read(words(
+        "T2Q2 begin - -\nT2Q2 ok - rows\nT2Q2 step 19 rmmod, as the question ends\n"),
+        "[    1.0] BUG task_sample: Objects remaining in task_sample", 5)
+    assert asked == {"T2Q2"}
+    assert [(f.question, f.word) for f in made.result.findings] == \
+        [("T2Q2", "ok"), ("T1Q4", "bad")], made.result.findings
 
 
 def test_no_answer():

@@ -99,6 +99,9 @@ class Grading:
             watched = guest.ask(names)
             self.findings += watched.findings
             self.assume(*watched.assumed)
+            if watched.hung:
+                self.assume(f"it hangs {kernel} as it is loaded: no other kernel was tried")
+                break
             if watched.logged:
                 self.findings.append(judge.judge_sizes(watched, kernel))
             if watched.prints and not source.has(r"\bkref\b"):

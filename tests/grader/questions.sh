@@ -757,6 +757,8 @@ reader_goes_on() {
 	late=$pid
 	add "$late"
 	periods 90
+	# Nothing is sampled any more: that is another mistake.
+	[ "$(nr_rows "$late")" -gt 0 ] || return 0
 	exec 5<"$history" 6>"$control"
 	dd bs=256 count=1 <&5 2>/dev/null >/dev/null
 	echo "-$watched" >&6

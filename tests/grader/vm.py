@@ -17,7 +17,9 @@ from .source import Source
 
 # What a log may grow to; an endless one must not fill this machine's disk.
 LOG_BYTES = 32 << 20
+# After that a boot hangs; vm.sh ends it, with that exit status.
 BOOT_SECONDS = 600
+HUNG = 4
 
 # The kernel's report names the trap where the step alone does not, and the question
 # that a report costs before any question was asked.
@@ -54,6 +56,7 @@ class Watched:
     logged: str = ""        # what the module logs at load, about sizes
     prints: str = ""        # how much it logs while it samples
     boots: int = 0
+    hung: bool = False      # at the first look
 
 
 def parameters_of(ko: str) -> list[str]:
@@ -146,6 +149,7 @@ class Guest:
             lines, said, status = self.boot(todo)
             asked, at_survey = self.read(lines, said, status)
             if at_survey:
+                self.result.hung = status == HUNG
                 for name in todo:
                     self.add(name, "bad", at_survey.trap, at_survey.text).at_survey = True
                 break
@@ -223,7 +227,7 @@ class Guest:
         # Objects that are left at rmmod are the same mistake after any question.
         if question == "survey" or (trap == 19 and re.search(REPORTS[-1][0], said)):
             question = costs
-        how = {3: "the VM went off", 4: "the VM hangs"}.get(status, "the kernel reports")
+        how = {3: "the VM went off", HUNG: "the VM hangs"}.get(status, "the kernel reports")
         return Finding(question, "bad", trap, f"at this step: {doing}: {how}: {report}",
                        self.kernel)
 

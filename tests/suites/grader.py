@@ -21,8 +21,8 @@ import tempfile
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, TESTS)
 
-from grader import build, check, judge, questions, report, stages, submission  # noqa: E402
-from grader import traps, vm  # noqa: E402
+from grader import build, check, grading, judge, questions, report  # noqa: E402
+from grader import stages, submission, traps, vm  # noqa: E402
 from grader.source import QUESTIONS, Source  # noqa: E402
 from grader.vm import Finding  # noqa: E402
 from runner import hosttests  # noqa: E402
@@ -238,6 +238,27 @@ def test_left_at_rmmod():
     assert asked == {"T2Q2"}
     assert [(f.question, f.word) for f in made.result.findings] == \
         [("T2Q2", "ok"), ("T1Q4", "bad")], made.result.findings
+
+
+def test_hang_at_load():
+    """a module that hangs as it is loaded hangs one kernel only"""
+    booted = []
+
+    class Hanging(vm.Guest):
+        def boot(self, questions):
+            booted.append(self.kernel)
+            return words("survey begin - -\nsurvey step - insmod\n"), "", vm.HUNG
+    made = grading.Grading(submission.Submission("s"), grading.Choice(questions=["T1Q2"]),
+                           tempfile.mkdtemp(dir=WORK))
+    made.modules = lambda: [("6.1", ""), ("6.12", "")]
+    real, vm.Guest = vm.Guest, Hanging
+    try:
+        made.watch(Source(""))
+    finally:
+        vm.Guest = real
+    assert booted == ["6.1"], booted
+    assert [(f.question, f.word) for f in made.findings] == [("T1Q2", "bad")], made.findings
+    assert "no other kernel was tried" in made.assumed[-1], made.assumed
 
 
 def test_no_answer():

@@ -31,6 +31,13 @@ have_kmemleak() {
 	[ -e "$tm_kmemleak" ] && echo scan=off >"$tm_kmemleak"
 } 2>/dev/null
 
+# have_sheaves: from 7.0 on a cache keeps free objects in arrays, where a pointer stays
+# when its object is handed out: to kmemleak that object is in use.
+have_sheaves() {
+	read -r capacity <"/sys/kernel/slab/kmalloc-64/sheaf_capacity" &&
+		[ "$capacity" -gt 0 ]
+} 2>/dev/null
+
 have_allocinfo() {
 	[ -e /proc/allocinfo ] && [ -e "$tm_profiling" ]
 }
@@ -310,15 +317,19 @@ make_events() {
 	[ ! -e "$1/options/hash-ptr" ] || echo 0 >"$1/options/hash-ptr"
 	for event in $tm_events; do
 		[ -d "$1/events/$event" ] || continue
+		wanted=
 		case $event in
-		*mm_page_alloc)
-			# 1 is movable: the pages of programs and files.
-			echo 'migratetype!=1' >"$1/events/$event/filter"
-			echo 'stacktrace if migratetype!=1' >"$1/events/$event/trigger"
+		# 1 is movable: the pages of programs and files.
+		*mm_page_alloc) wanted='migratetype != 1' ;;
+		# What kmemleak keeps of each object, a third of all. 6.12 has no name.
+		*kmem_cache_alloc)
+			! grep -q ' name;' "$1/events/$event/format" ||
+				wanted='name != "kmemleak_object"'
 			;;
-		*alloc*)
-			echo stacktrace >"$1/events/$event/trigger"
-			;;
+		esac
+		[ -z "$wanted" ] || echo "$wanted" >"$1/events/$event/filter"
+		case $event in
+		*alloc*) echo "stacktrace${wanted:+ if $wanted}" >"$1/events/$event/trigger" ;;
 		esac
 		echo 1 >"$1/events/$event/enable"
 	done
@@ -357,21 +368,22 @@ remove_events() {
 # nothing is recorded any more: a reader's own pages would be, without an end.
 event_records() {
 	awk '
-	function field(name,   s) {
-		if (!match($0, " " name "=[^ ]*"))
+	# A pattern that is put together would be compiled anew for each line.
+	function field(name,   at, s) {
+		at = index($0, " " name "=")
+		if (!at)
 			return ""
-		return substr($0, RSTART + length(name) + 2, RLENGTH - length(name) - 2)
+		s = substr($0, at + length(name) + 2)
+		sub(/ .*/, "", s)
+		return s
 	}
 	# CPUs take turns in the file, and interrupts come, also between an event and its
 	# stack: that belongs to the last event of the same task in the same context. The
 	# third flag is that: none, softirq, hardirq.
-	/^ => / {
-		if (key != "") {
-			frame = substr($0, 5)
-			if ($NF ~ /^<[0-9a-f]+>$/)
-				frame = $2 " at 0x" substr($NF, 2, length($NF) - 2)
-			stack[key] = stack[key] frame ";"
-		}
+	# Nine lines of ten are frames, so they are only kept.
+	substr($0, 1, 4) == " => " {
+		if (key != "")
+			stack[key] = stack[key] substr($0, 5) "\n"
 		next
 	}
 	match($0, /-[0-9]+ +\[[0-9]+\] [^ ]+ /) {
@@ -405,7 +417,16 @@ event_records() {
 	END {
 		for (key in size) {
 			split(key, kind, " ")
-			printf "events\t%s\t1\t%d\t-\t%s\n", kind[1], size[key], stack[key]
+			frames = ""
+			n = split(stack[key], frame, "\n")
+			for (i = 1; i < n; i++) {
+				at = match(frame[i], / <[0-9a-f]+>$/)
+				name = frame[i]
+				sub(/ .*/, "", name)
+				frames = frames (at ? name " at 0x" \
+					substr(frame[i], at + 2, RLENGTH - 3) : frame[i]) ";"
+			}
+			printf "events\t%s\t1\t%d\t-\t%s\n", kind[1], size[key], frames
 		}
 	}' "$1/trace"
 }

@@ -80,7 +80,7 @@ def check_mutants(known):
 
 
 def check_cases(known):
-    """A case that would never run, or whose title is not looked up."""
+    """A case that would never run, a title that is not looked up, a wait in vain."""
     for name, suite in known.items():
         text = read("tests", "suites", os.path.basename(suite.path))
         behind = re.search(r"^run_tests\n(.*)", text, re.DOTALL | re.MULTILINE)
@@ -88,6 +88,10 @@ def check_cases(known):
             yield f"{name}: what stands behind run_tests never runs"
         for line in re.findall(r"^\s*t (?!').*$", text, re.MULTILINE):
             yield f"{name}: a title stands in single quotes: {line.strip()}"
+        # An unnoticed end of the wait shows later, as something else.
+        for line in re.findall(r"^\s*wait_for .*$", text.replace("\\\n", ""), re.MULTILINE):
+            if "||" not in line and "&&" not in line:
+                yield f"{name}: a wait may end unnoticed: {line.strip()}"
 
 
 def check_suites(known):

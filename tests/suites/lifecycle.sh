@@ -33,7 +33,7 @@ work() {
 	while read -r p; do
 		add "$p"
 	done </tmp/crowd
-	wait_for 20 stat_is samples -ge 60
+	wait_for 20 stat_is samples -ge 60 || fail 'no 60 samples'
 	[ $(($1 % 3)) -ne 0 ] || rows >/dev/null
 	[ $(($1 % 4)) -ne 0 ] || stop
 	[ $(($1 % 5)) -ne 0 ] || drop_caches
@@ -96,7 +96,7 @@ hold_open() {
 busy() {
 	sleeper
 	add "$pid"
-	wait_for 20 stat_is samples -ge 10
+	wait_for 20 stat_is samples -ge 10 || fail 'no ten samples'
 	hold_open "$stats"
 	hold_open "$file"
 	[ -s /tmp/read ] || fail 'nothing could be read'
@@ -122,7 +122,7 @@ unload_sampling() {
 	nothing_left
 	load period_ms=1
 	add 1
-	wait_for 20 stat_is taken -ge 10
+	wait_for 20 stat_is taken -ge 10 || fail 'no ten rounds'
 }
 t 'T1Q4 rmmod while 50 processes are sampled every millisecond' unload_sampling period_ms=1
 
@@ -270,7 +270,7 @@ killed_target() {
 	add "$pid"
 	wait_for 20 has_rows 3 "$victim" || fail 'no samples'
 	kill -9 "$victim"
-	wait_for 20 gone "$victim"
+	wait_for 20 gone "$victim" || fail 'the target lives on'
 	is "$(kthreads)" 1 'kthreads after the target is gone'
 	was=$(stat_of taken)
 	wait_for 20 stat_is taken -ge "$((was + 3))" || fail 'sampling has ended'
@@ -280,7 +280,7 @@ killed_target() {
 	was=$(stat_of taken)
 	wait_for 20 stat_is taken -gt "$was" || fail 'sampling does not start'
 	kill -9 "$pid"
-	wait_for 20 gone "$pid"
+	wait_for 20 gone "$pid" || fail 'the target lives on'
 	pause_ms 100
 	is "$(kthreads)" 1 'kthreads when all targets are gone'
 	stop
@@ -395,7 +395,7 @@ t 'target= is sampled from load on' target_sampled -
 log_lines() {
 	dmesg -c >/dev/null
 	load target=1 period_ms=1
-	wait_for 20 stat_is taken -ge 50
+	wait_for 20 stat_is taken -ge 50 || fail 'no 50 samples are taken'
 	is "$(logged '')" 1 'lines logged by a load and sampling'
 	is "$(logged 'loaded: sizeof(struct task_sample) 64')" 1 'lines about the load'
 	for i in 1 2; do

@@ -189,7 +189,7 @@ reader_and_sampler() {
 	monitored_crowd 10
 	produce 50000
 	start
-	wait_for 20 stat_is taken -gt 50000
+	wait_for 20 stat_is taken -gt 50000 || fail 'no 50000 samples are taken'
 	late=$(stat_of late)
 	taken=$(stat_of taken)
 	for size in 4096 1048576; do

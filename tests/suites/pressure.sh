@@ -173,17 +173,17 @@ all_ages() {
 	monitored_crowd 5
 	period 1
 	start
-	wait_for 20 stat_is samples -gt "$(scaled 2000)"
+	wait_for 20 stat_is samples -gt "$(scaled 2000)" || fail 'no samples'
 	sleeper
 	add "$pid"
 	remove "$(nth 2)"
 	add "$(nth 2)"
 	kill -9 "$(nth 3)"
-	wait_for 20 stat_is samples -gt "$(scaled 5000)"
+	wait_for 20 stat_is samples -gt "$(scaled 5000)" || fail 'no samples after a removal'
 	sleeper
 	add "$pid"
 	kill -9 "$(nth 4)"
-	wait_for 20 stat_is samples -gt "$(scaled 6000)"
+	wait_for 20 stat_is samples -gt "$(scaled 6000)" || fail 'no samples after an end'
 	stop
 	sleeper
 	add "$pid"
@@ -252,9 +252,9 @@ kill_nth() {
 ended_whole() {
 	monitored_crowd 4
 	period 1
-	wait_for 20 stat_is samples -gt 400
+	wait_for 20 stat_is samples -gt 400 || fail 'no samples'
 	kill_nth 1
-	wait_for 20 stat_is samples -gt 800
+	wait_for 20 stat_is samples -gt 800 || fail 'no samples after an end'
 	stop
 	kill_nth 2
 	one_round
@@ -316,7 +316,7 @@ modest() {
 	echo >"$tracing/trace"
 	echo 1 >"$tracing/events/kmem/mm_page_alloc/enable"
 	period 1
-	wait_for 60 stat_is samples -ge 10000
+	wait_for 60 stat_is samples -ge 10000 || fail 'no 10000 samples'
 	echo 0 >"$tracing/events/kmem/mm_page_alloc/enable"
 	echo 0 >"$tracing/events/kmem/mm_page_alloc/filter"
 	grep -o 'gfp_flags=.*' "$tracing/trace" | sort | uniq -c >/tmp/flags

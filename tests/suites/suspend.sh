@@ -16,7 +16,7 @@ asleep() {
 	grep -q mem /sys/power/state || skip 'it cannot sleep'
 	sleeper
 	add "$pid"
-	wait_for 20 stat_is taken -ge 10
+	wait_for 20 stat_is taken -ge 10 || fail 'no ten samples'
 	late=$(stat_of late)
 	before=$(rows | tail -n 1 | field time)
 	# It counts whole seconds, by another clock: that is five to six.

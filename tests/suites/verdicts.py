@@ -280,6 +280,7 @@ def test_map():
             (jiffies, "#   kernels", "#   kernel ", "is not one of"),
             (jiffies, "\nrun_tests", "\nrun_tests\nt 'late' late", "behind run_tests"),
             (jiffies, "t '", 't "', "in single quotes"),
+            ("tests/suites/suspend.sh", " || fail 'no ten samples'", "", "end unnoticed"),
             ("tests/README.md", "`jiffies`", "", "the suite jiffies is not in"),
             ("tests/mutants/digit-lost.patch", "unit", "none", "make test does not run"),
             ("docs/mutants.md", "| digit-lost |", "| none |", "digit-lost is not there"),

@@ -33,6 +33,8 @@ REPORTS = (
     (r"list_(?:add|del) corruption", 18, "T5Q2"),
     (r"Objects remaining|still has objects", 19, "T1Q4"),
 )
+# What any read or any rmmod shows costs that question, after whichever it is seen.
+ALWAYS = (13, 15, 19)
 
 
 @dataclass
@@ -224,8 +226,8 @@ class Guest:
                 break
         else:
             costs = "T1Q4"
-        # Objects that are left at rmmod are the same mistake after any question.
-        if question == "survey" or (trap == 19 and re.search(REPORTS[-1][0], said)):
+            number = 0
+        if question == "survey" or number in ALWAYS:
             question = costs
         how = {3: "the VM went off", HUNG: "the VM hangs"}.get(status, "the kernel reports")
         return Finding(question, "bad", trap, f"at this step: {doing}: {how}: {report}",

@@ -229,15 +229,28 @@ def test_report_at_survey():
             [(costs[0], "bad", costs[1]), ("T1Q2", "ok", 0)], findings
 
 
-def test_left_at_rmmod():
-    """objects that are left after a question cost T1Q4, and that one nothing"""
+def test_report_in_passing():
+    """after a report that leaves nothing behind the same boot asks on"""
     made = guest()
-    asked, _ = made.read(words(
-        "T2Q2 begin - -\nT2Q2 ok - rows\nT2Q2 step 19 rmmod, as the question ends\n"),
-        "[    1.0] BUG task_sample: Objects remaining in task_sample", 5)
-    assert asked == {"T2Q2"}
-    assert [(f.question, f.word) for f in made.result.findings] == \
-        [("T2Q2", "ok"), ("T1Q4", "bad")], made.result.findings
+    asked, survey = made.read(words(
+        "survey begin - -\nsurvey ok - it loads\nsurvey step 19 rmmod\n"
+        "survey report - WARNING: bad unlock balance detected!\nsurvey end - -\n"
+        "T1Q2 begin - -\nT1Q2 ok - rows\nT1Q2 end - -\nall over - -\n"), "", 0)
+    assert asked == {"T1Q2"} and not survey
+    assert [(f.question, f.word, f.trap) for f in made.result.findings] == \
+        [("T6Q3", "bad", 15), ("T1Q2", "ok", 0)], made.result.findings
+
+
+def test_shown_by_any():
+    """what any read or rmmod shows costs one question, and not those that showed it"""
+    for report, costs in (("BUG task_sample: Objects remaining in task_sample", "T1Q4"),
+                          ("WARNING: bad unlock balance detected!", "T6Q3")):
+        made = guest()
+        asked, _ = made.read(words("T2Q2 begin - -\nT2Q2 ok - rows\n"
+                                   "T2Q2 step 19 rmmod, as the question ends\n"), report, 5)
+        assert asked == {"T2Q2"}
+        assert [(f.question, f.word) for f in made.result.findings] == \
+            [("T2Q2", "ok"), (costs, "bad")], made.result.findings
 
 
 def test_hang_at_load():

@@ -321,7 +321,7 @@ make_events() {
 		case $event in
 		# 1 is movable: the pages of programs and files.
 		*mm_page_alloc) wanted='migratetype != 1' ;;
-		# What kmemleak keeps of each object, a third of all. 6.12 has no name.
+		# What kmemleak keeps of each object, a third of all. 6.12 has no field name.
 		*kmem_cache_alloc)
 			! grep -q ' name;' "$1/events/$event/format" ||
 				wanted='name != "kmemleak_object"'

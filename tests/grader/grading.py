@@ -100,7 +100,7 @@ class Grading:
             self.findings += watched.findings
             self.assume(*watched.assumed)
             if watched.hung:
-                self.assume(f"it hangs {kernel} as it is loaded: no other kernel was tried")
+                self.assume(f"it hangs {kernel}: no further kernel was tried")
                 break
             if watched.logged:
                 self.findings.append(judge.judge_sizes(watched, kernel))

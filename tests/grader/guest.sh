@@ -165,7 +165,7 @@ reversed() {
 }
 
 # rows [PID]: the longest history that can be had, oldest first. cat reads large
-# pieces: a module that loses a row at each end of one still counts right.
+# pieces: a module that loses a row at the end of each loses few.
 rows() {
 	if [ -n "$history" ]; then
 		# shellcheck disable=SC2002 # awk itself reads small pieces
@@ -240,7 +240,7 @@ grown_from_nothing() {
 	[ "$(nr_rows)" -ge 1 ]
 }
 
-# The first question of every boot: what is where?
+# The first question, of the first boot: what is where?
 
 # files: that may be the module's.
 files() {
@@ -312,9 +312,22 @@ load_for_survey() {
 		bad - "insmod fails: $(head -c 200 /tmp/insmod)"
 }
 
+# round_period STEP GRAIN: $period was measured to 10 ms. If it is a multiple of STEP, or
+# what a timeout in jiffies makes of one, a larger multiple of GRAIN, then that is meant;
+# else nobody knows what is, or whether it drifts.
+round_period() {
+	meant=$(((period + 10) / $1 * $1))
+	late=$(((meant / $2 + 1) * $2))
+	if [ "$period" -le $((meant + 10)) ] ||
+		{ [ "$period" -ge $((late - 10)) ] && [ "$period" -le $((late + 10)) ]; }; then
+		period=$meant
+		phase=yes
+	fi
+}
+
 # How long from one row to the next, over three of them.
 measure_period() {
-	first='' period=1000
+	first='' period=1000 phase=''
 	for rounds in 0 1 2 3; do
 		had=$(nr_rows)
 		wait_for 40 grown 1 || break
@@ -323,8 +336,13 @@ measure_period() {
 		[ "$rounds" -eq 0 ] || period=$(((at - first) * 10 / rounds))
 	done
 	[ "$period" -ge 10 ] || period=10
-	# A round number is meant, and a timeout in jiffies is late by up to 32 of 1,000 ms.
-	[ "$period" -lt 300 ] || period=$(((period + 15) / 50 * 50))
+	# What is shorter cannot be told from its error. At 250 Hz, as Debian has it, a
+	# timeout is late by up to 32 ms, and from 512 jiffies on by up to 256.
+	if [ "$period" -ge 2040 ]; then
+		round_period 500 256
+	elif [ "$period" -ge 285 ]; then
+		round_period 50 32
+	fi
 }
 
 survey() {
@@ -337,7 +355,8 @@ survey() {
 	step - 'insmod'
 	load_for_survey
 	tell assume - "parameter: ${parameter:-none}"
-	files | sort | grep -vxFf /tmp/files >/tmp/new_files
+	# A name that the shell could read as more than a name is none of ours to try.
+	files | sort | grep -vxFf /tmp/files | grep -v '[^A-Za-z0-9_./:-]' >/tmp/new_files
 	# Where nothing is monitored yet, a file may take PIDs.
 	while read -r f; do
 		case $f in
@@ -368,7 +387,7 @@ survey() {
 		"in units of $memory KiB; a period of $period ms;" \
 		"slab cache: ${new_cache:-none}"
 	for name in parameter history control page switch map cpu memory order \
-		new_cache period; do
+		new_cache period phase; do
 		eval "echo \"$name='\$$name'\""
 	done >/tmp/survey
 	while read -r line; do
@@ -395,24 +414,17 @@ run_question() {
 	) </dev/null >/tmp/out 2>&1
 	step 19 'rmmod, as the question ends'
 	if ! clean_up; then
-		if [ "$question" = survey ]; then
-			tell bad - 'the module cannot be unloaded when it was used'
-		else
-			tell part 28 'the module cannot be unloaded afterwards'
-		fi
+		tell part 28 'the module cannot be unloaded when it was used'
 		return 1
 	fi
-	# A report that no panic followed: of lockdep, which is silent after it. What the
-	# first look meets every boot would meet: it needs another one only where a cache
-	# has stayed, whose name the next load wants.
+	# A report that no panic followed: of lockdep, which is silent after it.
 	report=$(dmesg | grep -m 1 -E "$reports")
 	if [ -n "$report" ]; then
 		tell report - "$report"
-		case $question.$report in
-		survey.*[Oo]bjects*) return 1 ;;
-		survey.*) ;;
-		*) return 1 ;;
-		esac
+		# What the first look meets the next boot would meet again, so this one goes
+		# on. But a cache that has stayed has the name that the next load wants.
+		[ "$question" = survey ] || return 1
+		! dmesg | grep -qE 'Objects remaining|still has objects' || return 1
 	fi
 	tell end - -
 }

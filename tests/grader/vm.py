@@ -17,7 +17,7 @@ from .source import Source
 
 # What a log may grow to; an endless one must not fill this machine's disk.
 LOG_BYTES = 32 << 20
-# After that a boot hangs; vm.sh ends it, with that exit status.
+# vm.sh ends a boot that takes longer, with this exit status.
 BOOT_SECONDS = 600
 HUNG = 4
 
@@ -33,8 +33,11 @@ REPORTS = (
     (r"list_(?:add|del) corruption", 18, "T5Q2"),
     (r"Objects remaining|still has objects", 19, "T1Q4"),
 )
-# What any read or any rmmod shows costs that question, after whichever it is seen.
-ALWAYS = (13, 15, 19)
+# What any read shows, and what any rmmod shows, costs that question, whichever one is
+# being asked. A write may leave a lock held as well: then it costs its own.
+BY_ANY_READ = (13, 15)
+BY_ANY_RMMOD = 19
+WRITES = ("T1Q3", "T7Q3")
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Watched:
     logged: str = ""        # what the module logs at load, about sizes
     prints: str = ""        # how much it logs while it samples
     boots: int = 0
-    hung: bool = False      # at the first look
+    hung: bool = False      # as it was loaded or unloaded for the first time
 
 
 def parameters_of(ko: str) -> list[str]:
@@ -150,14 +153,16 @@ class Guest:
             surveyed = bool(self.known)
             lines, said, status = self.boot(todo)
             asked, at_survey = self.read(lines, said, status)
+            # On a busy machine a VM may not even have begun.
+            if status == HUNG and not asked and any(word == "step" for _, word, *_ in lines):
+                self.result.hung = True
             if at_survey:
-                self.result.hung = status == HUNG
                 for name in todo:
                     self.add(name, "bad", at_survey.trap, at_survey.text).at_survey = True
                 break
             todo = [name for name in todo if name not in asked]
             # Without an answer there would be none the next time either.
-            if not asked and surveyed == bool(self.known):
+            if not asked and (self.result.hung or surveyed == bool(self.known)):
                 for name in todo:
                     self.add(name, "bad", 0, "the VM gave no answer: " + first_report(said))
                 break
@@ -173,7 +178,8 @@ class Guest:
         """Takes the lines of one boot. Which questions were asked; what went wrong
         before the first of them, so that none was."""
         asked: set[str] = set()
-        current, trap, doing = "survey", 0, "boot"
+        current, trap, doing = "" if self.known else "survey", 0, "boot"
+        known: list[str] = []
         ended = False
         survey: Finding | None = None
         for question, word, number, *rest in lines:
@@ -189,7 +195,7 @@ class Guest:
                 if text not in self.result.assumed:
                     self.result.assumed.append(text)
             elif word == "known":
-                self.known.append(text)
+                known.append(text)
             elif word == "logged":
                 self.result.logged = text
             elif word == "prints":
@@ -199,12 +205,18 @@ class Guest:
             elif word in ("over", "reboot"):
                 ended = True
             elif word == "report":
-                finding = self.crash(question, trap, doing, text, 5)
+                finding = self.crash(question, trap, doing, text, 0)
                 if finding not in self.result.findings:
                     self.result.findings.append(finding)
+                # The console has it, too; what is behind it is news.
+                said = said.rpartition(text.partition("] ")[2] or text)[2]
             elif word in ("ok", "part", "bad", "none"):
                 if question != "survey":
                     self.add(question, word, value, text)
+                elif word == "ok":
+                    self.known = known
+                elif word == "part":
+                    self.add("T1Q4", word, value, text)
                 elif word == "bad":
                     survey = Finding(question, word, value, text, self.kernel)
         if not ended and current and not survey:
@@ -218,16 +230,18 @@ class Guest:
 
     def crash(self, question: str, trap: int, doing: str, said: str,
               status: int) -> Finding:
+        """What a report of the kernel costs; with status 0 it goes on after it."""
         report = first_report(said)
-        for pattern, number, costs in REPORTS:
+        costs = "T1Q4"
+        for pattern, number, its_own in REPORTS:
             # Objects that remain follow from much else; then the step knows better.
             if re.search(pattern, said) and not (number == 19 and trap in (17, 20)):
-                trap = number
+                trap, costs = number, its_own
+                if number == BY_ANY_RMMOD or \
+                        (number in BY_ANY_READ and not status and question not in WRITES):
+                    question = costs
                 break
-        else:
-            costs = "T1Q4"
-            number = 0
-        if question == "survey" or number in ALWAYS:
+        if question == "survey":
             question = costs
         how = {3: "the VM went off", HUNG: "the VM hangs"}.get(status, "the kernel reports")
         return Finding(question, "bad", trap, f"at this step: {doing}: {how}: {report}",

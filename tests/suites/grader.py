@@ -208,14 +208,14 @@ def test_report_at_survey():
     first = "survey begin - -\nsurvey known - period='500'\nsurvey ok - it loads\n" \
             "survey step 19 rmmod, as the question ends\n"
     second = "T1Q2 begin - -\nT1Q2 ok - rows\nT1Q2 end - -\nall over - -\n"
-    for report, panics, costs in (
+    for warning, panics, costs in (
             ("WARNING: bad unlock balance detected!", False, ("T6Q3", 15)),
             ("BUG task_sample: Objects remaining in task_sample", False, ("T1Q4", 19)),
             ("BUG task_sample: Objects remaining in task_sample", True, ("T1Q4", 19))):
         made = guest()
         plans = []
-        told = [(first, report, 5) if panics else
-                (f"{first}survey report - {report}\nsurvey reboot - -\n", "", 0),
+        told = [(first, warning, 5) if panics else
+                (f"{first}survey report - {warning}\nsurvey reboot - -\n", "", 0),
                 (second, "", 0)]
 
         def boot(todo):
@@ -267,10 +267,10 @@ def test_crash_behind_a_report():
     assert found("survey ok - x\nT1Q2 begin - -\nT1Q2 step 7 end\n",
                  "[    1.0] seq_file: buggy .next function\n" + null, 5)[0][0] == "T1Q2"
     made = guest()
-    report = "[    1.0] WARNING: bad unlock balance detected!"
+    warning = "[    1.0] WARNING: bad unlock balance detected!"
     made.read(words("survey begin - -\nsurvey ok - x\n"
-                    f"survey report - {report}\nsurvey end - -\n"
-                    "T7Q3 begin - -\nT7Q3 step 5 many\n"), f"{report}\n{null}", 5)
+                    f"survey report - {warning}\nsurvey end - -\n"
+                    "T7Q3 begin - -\nT7Q3 step 5 many\n"), f"{warning}\n{null}", 5)
     last = made.result.findings[-1]
     assert (last.question, last.trap) == ("T7Q3", 5) and "NULL" in last.text, last
 

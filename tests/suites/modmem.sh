@@ -47,9 +47,10 @@ of() {
 	awk -v kind="$1" -v column="$2" '$1 == kind { print $column; exit }' /tmp/said
 }
 
-# by FUNCTION: "BYTES OBJECTS" of it in the second table, by the source that is exact.
+# by FUNCTION: "BYTES OBJECTS" of it in the second table, by the source that is exact for
+# what it asks for: allocinfo adds what vmalloc() needs for itself, and counts pages.
 by() {
-	awk -v function_="$1" '$4 == function_ && !/histogram/ { print $1, $2; exit }' \
+	awk -v function_="$1" '$4 == function_ && !/\((histogram|allocinfo)/ { print $1, $2; exit }' \
 		/tmp/said
 }
 
